@@ -1,0 +1,75 @@
+"""What a person reads, in the language in force.
+
+A text is written once, in both languages, where it is used: ``tr(pt=…, en=…)``.
+There is no catalogue, so the two cannot drift apart unseen.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LANGUAGES = ("pt", "en")
+
+
+def _known(code: str, *, argument: str) -> str:
+    if code not in LANGUAGES:
+        raise ValueError(f"{argument}={code!r}: the languages are {', '.join(LANGUAGES)}")
+    return code
+
+
+_in_force: str | None = None
+
+
+def language() -> str:
+    """Return the language in force: the one set, else ``VIGIA_LANGUAGE``, else Portuguese.
+
+    >>> with using("en"):
+    ...     language()
+    'en'
+    """
+    if _in_force is not None:
+        return _in_force
+    return _known(os.environ.get("VIGIA_LANGUAGE", "pt"), argument="VIGIA_LANGUAGE")
+
+
+def set_language(code: str) -> None:
+    """Put a language in force for this process.
+
+    Raises ``ValueError`` when ``code`` is none of ``LANGUAGES``.
+    """
+    global _in_force
+    _in_force = _known(code, argument="language")
+
+
+@contextmanager
+def using(code: str) -> Iterator[None]:
+    """Put a language in force for a while, then the one before it.
+
+    >>> with using("pt"):
+    ...     tr(pt="limiar", en="threshold")
+    'limiar'
+    """
+    global _in_force
+    before = _in_force
+    set_language(code)
+    try:
+        yield
+    finally:
+        _in_force = before
+
+
+def tr(*, pt: str, en: str) -> str:
+    """Return the text in the language in force.
+
+    Both languages are required: a missing one is a ``TypeError`` (not given) or a
+    ``ValueError`` (empty), in either language, so it is found by whoever runs the line.
+
+    >>> with using("en"):
+    ...     tr(pt="janela", en="window")
+    'window'
+    """
+    texts = {"pt": pt, "en": en}
+    for code, text in texts.items():
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"{code}={text!r}: a text is needed in each language")
+    return texts[language()]
