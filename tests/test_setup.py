@@ -1,0 +1,96 @@
+"""What a newcomer meets first: the lock, the environment file, the commands, the two READMEs."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def canonical(requirement: str) -> str:
+    name = re.match(r"[A-Za-z0-9._-]+", requirement).group()
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked() -> set[str]:
+    return {canonical(line) for line in read("requirements.txt").splitlines() if "==" in line[:80]}
+
+
+def test_the_lock_names_no_index_and_hashes_every_package():
+    lock = read("requirements.txt")
+    assert not re.search(r"https?://|file:|--index-url|--find-links|--extra-index", lock)
+    packages = re.split(r"\n(?=\S)", lock.strip())
+    unhashed = [p.splitlines()[0] for p in packages if "==" in p and "--hash=sha256:" not in p]
+    assert len(packages) > 50 and unhashed == []
+
+
+def test_every_declared_dependency_is_locked():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    declared = project["dependencies"] + project["optional-dependencies"]["test"]
+    assert {canonical(d) for d in declared} - locked() == set()
+
+
+def test_conda_users_get_the_same_lock():
+    environment = read("environment.yml")
+    assert "--requirement requirements.txt" in environment
+    assert re.findall(r"- ([a-z]+)[=\n]", environment.split("dependencies:")[1]) == ["python", "pip"]
+
+
+@pytest.mark.parametrize("package", ["jupyterlab", "pandas", "seaborn", "matplotlib",
+                                     "scikit-learn", "mlflow", "papermill", "nbval"])
+def test_the_packages_that_the_course_promises_are_there(package):
+    assert package in locked()
+
+
+def test_make_and_python_offer_the_same_commands():
+    (targets,) = re.findall(r"^(run[a-z ]+): \$\(READY\)$", read("Makefile"), flags=re.M)
+    said = subprocess.run(
+        [sys.executable, "-m", "utils", "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+    for command in targets.split():
+        assert re.search(rf"\b{command}\b", said.stdout), f"{command} is not in the help"
+
+
+def shape(page: str) -> list[str]:
+    """What must be equal in both languages: levels of headings, code, links, table rows."""
+    kept = []
+    code = False
+    for line in page.splitlines():
+        if line.startswith("```"):
+            code = not code
+        if code and not line.lstrip().startswith("#"):
+            kept.append(line)
+        elif line.startswith("#"):
+            kept.append(re.match("#+", line).group())
+        elif line.startswith("|"):
+            kept.append("|" * line.count("|"))
+        kept += sorted(re.findall(r"\]\(([^)]*\.ipynb)\)", line))
+    return kept
+
+
+def test_the_readme_is_the_same_page_in_both_languages():
+    assert shape(read("README.md")) == shape(read("README.pt.md"))
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.pt.md"])
+def test_every_link_of_the_readme_leads_somewhere(name):
+    targets = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", read(name))
+    missing = [t for t in targets if not t.startswith("http") and not (ROOT / t).exists()]
+    assert targets and missing == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.pt.md"])
+def test_every_notebook_is_in_the_readme_in_both_languages(name):
+    page = read(name)
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        for folder in ("labs_pt", "labs_en"):
+            assert f"]({folder}/{notebook.name})" in page
