@@ -1,0 +1,71 @@
+"""What this room asks of its callers, and how it refuses."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a message: the known name nearest to ``name``, or all of them.
+
+    >>> nearest("unit_chnage", ["unit_change", "duplicates"])
+    "did you mean 'unit_change'?"
+    >>> nearest("zzz", ["unit_change", "duplicates"])
+    'known: unit_change, duplicates'
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def need_columns(frame: pd.DataFrame, columns: Iterable[str], *, argument: str = "frame") -> None:
+    """Raise ``ValueError`` naming the first of ``columns`` that ``frame`` lacks.
+
+    >>> need_columns(pd.DataFrame({"income_brl": [1.0]}), ["income_brl"])
+    """
+    for column in columns:
+        if column not in frame.columns:
+            raise ValueError(
+                f"{argument}: it has no column {column!r}; {nearest(column, frame.columns)}"
+            )
+
+
+def need_share(value: float, *, argument: str) -> float:
+    """Return ``value`` if it lies in 0..1, else raise ``ValueError``.
+
+    >>> need_share(0.5, argument="missing")
+    0.5
+    """
+    if not 0 <= value <= 1:
+        raise ValueError(f"{argument}={value!r}: a share lies in 0..1")
+    return value
+
+
+def moment(value: Any, *, argument: str) -> pd.Timestamp:
+    """Return a moment as a UTC timestamp; one without a time zone is refused.
+
+    >>> moment("2013-04-01T02:00-04:00", argument="start")
+    Timestamp('2013-04-01 06:00:00+0000', tz='UTC')
+    """
+    stamp = pd.Timestamp(value)
+    if pd.isna(stamp) or stamp.tzinfo is None:
+        raise ValueError(f"{argument}={value!r}: a moment needs a time zone, e.g. 2013-04-01T00Z")
+    return stamp.tz_convert("UTC").as_unit("us")
+
+
+def need_moments(frame: pd.DataFrame, column: str, *, argument: str) -> pd.Series:
+    """Return a column of moments, or raise ``ValueError`` if it is not one of aware datetimes.
+
+    >>> frame = pd.DataFrame({"at": pd.to_datetime(["2013-04-01"], utc=True)})
+    >>> len(need_moments(frame, "at", argument="time_column"))
+    1
+    """
+    need_columns(frame, [column])
+    if not isinstance(frame[column].dtype, pd.DatetimeTZDtype):
+        raise ValueError(
+            f"{argument}={column!r}: its type is {frame[column].dtype}; "
+            "datetimes with a time zone are needed"
+        )
+    return frame[column]
