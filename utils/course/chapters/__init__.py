@@ -1,0 +1,1 @@
+"""What each chapter asks: one module ``chNN`` for each, with its ``CHAPTER``."""
