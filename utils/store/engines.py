@@ -1,0 +1,259 @@
+"""SQLite and PostgreSQL behind one face: transactions, bulk loading, locks, errors.
+
+What the two do differently is here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from utils.records import VigiaError
+
+BUSY_TIMEOUT_S = 30
+"""How long a writer waits for another before it gives up."""
+
+CACHE_KIB = 65_536
+LOCK_SPACE = 0x56494749
+"""Sets our PostgreSQL advisory locks apart from those of other programs ("VIGI")."""
+
+
+class StoreUnavailable(VigiaError):
+    """The store cannot be opened or used; the message names it and the way out."""
+
+
+HINTS = (
+    ("file is not a database", "this file is something else, or damaged: name another"),
+    ("malformed", "the file is damaged: bring back a copy of it"),
+    ("unable to open database file", "the folder must exist, and you must be allowed to write"),
+    ("readonly", "you must be allowed to write the file and its folder"),
+    ("read-only", "you must be allowed to write the database"),
+    ("locked", f"another program held it for more than {BUSY_TIMEOUT_S} s: try again"),
+    ("is full", "free space on the disk"),
+    ("No space left", "free space on the disk"),
+    ("password authentication", "correct the user and the password in the URL"),
+    ("does not exist", "make the database first, or correct the URL"),
+    ("permission denied", "the user in the URL needs the right to create tables"),
+    ("connection", "is the server running, and are host and port right?"),
+)
+
+CALLERS_ERRORS = (sa.exc.IntegrityError, sa.exc.DataError, sa.exc.ProgrammingError)
+
+
+def _hint(said: str) -> str:
+    return next((hint for fragment, hint in HINTS if fragment in said), "see the reason given")
+
+
+def _shown(url: sa.URL) -> str:
+    """Return the URL for people: without its password, wherever that stands."""
+    secrets = {name: "***" for name in ("password", "sslpassword") if name in url.query}
+    return url.update_query_dict(secrets).render_as_string(hide_password=True)
+
+
+class Backend:
+    """An engine and the few things that each database does in its own way."""
+
+    drivername: str
+    reads: dict[str, Any]
+    writes: dict[str, Any]
+
+    def __init__(self, url: sa.URL):
+        self.shown = _shown(url)
+        try:
+            self.engine = sa.create_engine(
+                url.set(drivername=self.drivername), **self._options(url)
+            )
+        except ImportError as error:
+            raise StoreUnavailable(
+                f"{self.shown}: the driver {error.name} is not installed: "
+                'pip install "psycopg[binary]"'
+            ) from error
+
+    def _options(self, url: sa.URL) -> dict[str, Any]:
+        return {}
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection that sees one state of the store."""
+        with self._transaction(self.reads) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Give a connection whose changes are all kept, durably, or none of them."""
+        with self._transaction(self.writes) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, options: dict[str, Any]) -> Iterator[sa.Connection]:
+        with self._named_errors(), self.engine.connect() as connection:
+            connection = connection.execution_options(**options)
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Turn what the database, not the caller, is to blame for into ``StoreUnavailable``."""
+        try:
+            yield
+        except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
+            if isinstance(error, CALLERS_ERRORS) and "permission denied" not in str(error):
+                raise
+            said = str(getattr(error, "orig", None) or error).strip()
+            raise StoreUnavailable(f"{self.shown}: {said}: {_hint(said)}") from error
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def insert(
+        self, connection: sa.Connection, table: sa.Table, columns: dict[str, Sequence[Any]]
+    ) -> None:
+        """Add rows, given as columns of equal length; the fastest way that the driver has.
+
+        Raises ``sqlalchemy.exc.IntegrityError`` for a value that must be unique and is not.
+        """
+        raise NotImplementedError
+
+    def _target(self, table: sa.Table, columns: Iterable[str]) -> str:
+        quoted = self.engine.dialect.identifier_preparer
+        return f"{quoted.format_table(table)} ({', '.join(map(quoted.quote, columns))})"
+
+    def listed(self, values: Sequence[str]) -> sa.TableValuedAlias:
+        """Return the values as a table of one column, ``value``, in one bound parameter."""
+        raise NotImplementedError
+
+    def lock(self, connection: sa.Connection, number: int) -> None:
+        """Let no other transaction that takes the same lock pass before this one ends."""
+        raise NotImplementedError
+
+
+class SQLite(Backend):
+    """A file, in WAL mode; or memory (``sqlite://``), on one connection that all share."""
+
+    drivername = "sqlite+pysqlite"
+    reads = {"begin": "BEGIN"}
+    writes = {"begin": "BEGIN IMMEDIATE"}
+
+    def __init__(self, url: sa.URL):
+        super().__init__(url)
+        sa.event.listen(self.engine, "connect", self._prepare)
+        sa.event.listen(self.engine, "begin", self._begin)
+
+    def _options(self, url: sa.URL) -> dict[str, Any]:
+        options = {"connect_args": {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}}
+        if url.database in (None, "", ":memory:"):
+            options |= {"poolclass": sa.QueuePool, "pool_size": 1, "max_overflow": 0}
+        return options
+
+    @staticmethod
+    def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say, in ``_begin``
+        cursor = connection.cursor()
+        give_up = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                cursor.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError as error:
+                # The change to WAL is the one lock for which SQLite does not wait by itself.
+                if "locked" not in str(error) or time.monotonic() > give_up:
+                    raise
+                time.sleep(0.01)
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA secure_delete = ON")
+        cursor.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        cursor.close()
+
+    @staticmethod
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options()["begin"])
+
+    def insert(self, connection, table, columns):
+        marks = ", ".join("?" for _ in columns)
+        statement = f"INSERT INTO {self._target(table, columns)} VALUES ({marks})"
+        connection.exec_driver_sql(statement, list(zip(*columns.values(), strict=True)))
+
+    def listed(self, values):
+        return sa.func.json_each(json.dumps(list(values))).table_valued("value")
+
+    def lock(self, connection, number):
+        """Do nothing: ``BEGIN IMMEDIATE`` lets in one writer at a time."""
+
+
+class PostgreSQL(Backend):
+    """A PostgreSQL database, through psycopg 3; bulk loading is ``COPY``."""
+
+    drivername = "postgresql+psycopg"
+    reads = {"isolation_level": "REPEATABLE READ"}
+    writes = {"isolation_level": "READ COMMITTED"}
+
+    def __init__(self, url: sa.URL):
+        super().__init__(url)
+        sa.event.listen(self.engine, "connect", self._prepare)
+
+    def _options(self, url: sa.URL) -> dict[str, Any]:
+        options: dict[str, Any] = {"pool_pre_ping": True}
+        if "connect_timeout" not in url.query:
+            options["connect_args"] = {"connect_timeout": 10}
+        return options
+
+    @staticmethod
+    def _prepare(connection: Any, _record: Any) -> None:
+        from psycopg import ServerCursor
+        from psycopg.pq import Format
+
+        class BinaryServerCursor(ServerCursor):
+            """Streams rows in the binary format: more than twice as many a second."""
+
+            def __init__(self, *args: Any, **kwargs: Any):
+                super().__init__(*args, **kwargs)
+                self.format = Format.BINARY
+
+        connection.server_cursor_factory = BinaryServerCursor
+
+    def insert(self, connection, table, columns):
+        statement = f"COPY {self._target(table, columns)} FROM STDIN"
+        dialect = self.engine.dialect
+        try:
+            with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:
+                for row in zip(*columns.values(), strict=True):
+                    copy.write_row(row)
+        except dialect.dbapi.Error as error:
+            raise sa.exc.DBAPIError.instance(
+                statement, None, error, dialect.dbapi.Error, dialect=dialect
+            ) from error
+
+    def listed(self, values):
+        array = sa.literal(list(values), ARRAY(sa.Text))
+        return sa.func.unnest(array).table_valued("value").render_derived()
+
+    def lock(self, connection, number):
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_SPACE, number)))
+
+
+def backend(url: str) -> Backend:
+    """Return the backend that a URL names; it connects when it is first used.
+
+    Raises ``ValueError`` for a URL of no store, ``StoreUnavailable`` for a missing driver.
+
+    >>> backend("mysql://me:secret@host/db")
+    Traceback (most recent call last):
+    ValueError: url='mysql://me:***@host/db': a store is sqlite:///PATH or postgresql://…
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise ValueError("url is no URL: a store is sqlite:///PATH or postgresql://…") from error
+    match parsed.drivername:
+        case "sqlite" | "sqlite+pysqlite":
+            return SQLite(parsed)
+        case "postgresql" | "postgres" | "postgresql+psycopg":
+            return PostgreSQL(parsed)
+    raise ValueError(f"url={_shown(parsed)!r}: a store is sqlite:///PATH or postgresql://…")
