@@ -44,14 +44,21 @@ def need_share(value: float, *, argument: str) -> float:
 
 
 def moment(value: Any, *, argument: str) -> pd.Timestamp:
-    """Return a moment as a UTC timestamp; one without a time zone is refused.
+    """Return a moment as a UTC timestamp: a text without a time zone is one of UTC.
 
-    >>> moment("2013-04-01T02:00-04:00", argument="start")
-    Timestamp('2013-04-01 06:00:00+0000', tz='UTC')
+    A ``datetime`` without a time zone is refused: it may have been meant as local time.
+
+    >>> moment("2013-04-01", argument="start")
+    Timestamp('2013-04-01 00:00:00+0000', tz='UTC')
     """
-    stamp = pd.Timestamp(value)
+    try:
+        stamp = pd.Timestamp(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{argument}={value!r}: no moment, such as 2013-04-01 06:00") from error
+    if isinstance(value, str) and stamp.tzinfo is None:
+        stamp = stamp.tz_localize("UTC")
     if pd.isna(stamp) or stamp.tzinfo is None:
-        raise ValueError(f"{argument}={value!r}: a moment needs a time zone, e.g. 2013-04-01T00Z")
+        raise ValueError(f"{argument}={value!r}: a moment needs a time zone")
     return stamp.tz_convert("UTC").as_unit("us")
 
 

@@ -150,9 +150,7 @@ def applications(*, start: Any, n_days: int, per_day: float, seed: int) -> pd.Da
     """
     days = _days(start, n_days)
     _check_volume(per_day)
-    return pd.concat(
-        [_day(day, per_day=per_day, seed=seed) for day in days], ignore_index=True
-    )
+    return pd.concat([_day(day, per_day=per_day, seed=seed) for day in days], ignore_index=True)
 
 
 def decide(frame: pd.DataFrame, probability: Any, *, threshold: float) -> pd.Series:
@@ -216,9 +214,7 @@ def outcomes(frame: pd.DataFrame, approved: pd.Series, *, seed: int) -> pd.DataF
     )
 
 
-def relabel(
-    frame: pd.DataFrame, *, strength: np.ndarray, rng: np.random.Generator
-) -> pd.DataFrame:
+def relabel(frame: pd.DataFrame, *, strength: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
     """Return the labels of the same borrowers in a harder world.
 
     The mechanism of a changed concept: at strength 1 the log-odds of repayment of everybody are
