@@ -36,6 +36,7 @@ HINTS = (
     ("readonly", "you must be allowed to write the file and its folder"),
     ("read-only", "you must be allowed to write the database"),
     ("locked", f"another program held it for more than {BUSY_TIMEOUT_S} s: try again"),
+    ("lock timeout", f"another program held it for more than {BUSY_TIMEOUT_S} s: try again"),
     ("is full", "free space on the disk"),
     ("No space left", "free space on the disk"),
     ("password authentication", "correct the user and the password in the URL"),
@@ -63,6 +64,7 @@ class Backend:
     drivername: str
     reads: dict[str, Any]
     writes: dict[str, Any]
+    no_transaction: dict[str, Any]
 
     def __init__(self, url: sa.URL):
         self.shown = _shown(url)
@@ -125,12 +127,20 @@ class Backend:
         quoted = self.engine.dialect.identifier_preparer
         return f"{quoted.format_table(table)} ({', '.join(map(quoted.quote, columns))})"
 
-    def listed(self, values: Sequence[str]) -> sa.TableValuedAlias:
-        """Return the values as a table of one column, ``value``, in one bound parameter."""
+    def is_one_of(self, column: sa.Column, texts: Sequence[str]) -> sa.ColumnElement[bool]:
+        """Return the condition that a column holds one of the texts, however many they are."""
+        return column.in_(sa.select(self._listed(texts).c.value))
+
+    def _listed(self, texts: Sequence[str]) -> sa.TableValuedAlias:
+        """Return texts as a table of one column, ``value``, in one bound parameter."""
         raise NotImplementedError
 
     def lock(self, connection: sa.Connection, number: int) -> None:
         """Let no other transaction that takes the same lock pass before this one ends."""
+        raise NotImplementedError
+
+    def rewrite(self, tables: Iterable[sa.Table]) -> None:
+        """Write the tables anew, so that the files hold nothing of rows that are deleted."""
         raise NotImplementedError
 
 
@@ -140,6 +150,7 @@ class SQLite(Backend):
     drivername = "sqlite+pysqlite"
     reads = {"begin": "BEGIN"}
     writes = {"begin": "BEGIN IMMEDIATE"}
+    no_transaction = {"begin": None}
 
     def __init__(self, url: sa.URL):
         super().__init__(url)
@@ -173,18 +184,28 @@ class SQLite(Backend):
 
     @staticmethod
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options()["begin"])
+        begin = connection.get_execution_options()["begin"]
+        if begin is not None:
+            connection.exec_driver_sql(begin)
 
     def insert(self, connection, table, columns):
         marks = ", ".join("?" for _ in columns)
         statement = f"INSERT INTO {self._target(table, columns)} VALUES ({marks})"
         connection.exec_driver_sql(statement, list(zip(*columns.values(), strict=True)))
 
-    def listed(self, values):
-        return sa.func.json_each(json.dumps(list(values))).table_valued("value")
+    def _listed(self, texts):
+        return sa.func.json_each(json.dumps(list(texts))).table_valued("value")
 
     def lock(self, connection, number):
         """Do nothing: ``BEGIN IMMEDIATE`` lets in one writer at a time."""
+
+    def rewrite(self, tables):
+        """Rewrite the whole file, and empty the log that lies beside it."""
+        with self._transaction(self.no_transaction) as connection:
+            connection.exec_driver_sql("VACUUM")
+            [busy, *_] = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            if busy:
+                raise StoreUnavailable(f"{self.shown}: another program is reading it")
 
 
 class PostgreSQL(Backend):
@@ -193,6 +214,7 @@ class PostgreSQL(Backend):
     drivername = "postgresql+psycopg"
     reads = {"isolation_level": "REPEATABLE READ"}
     writes = {"isolation_level": "READ COMMITTED"}
+    no_transaction = {"isolation_level": "AUTOCOMMIT"}
 
     def __init__(self, url: sa.URL):
         super().__init__(url)
@@ -217,6 +239,8 @@ class PostgreSQL(Backend):
                 self.format = Format.BINARY
 
         connection.server_cursor_factory = BinaryServerCursor
+        connection.execute(f"SET lock_timeout = '{BUSY_TIMEOUT_S}s'")
+        connection.commit()
 
     def insert(self, connection, table, columns):
         statement = f"COPY {self._target(table, columns)} FROM STDIN"
@@ -230,12 +254,19 @@ class PostgreSQL(Backend):
                 statement, None, error, dialect.dbapi.Error, dialect=dialect
             ) from error
 
-    def listed(self, values):
-        array = sa.literal(list(values), ARRAY(sa.Text))
+    def _listed(self, texts):
+        array = sa.literal(list(texts), ARRAY(sa.Text))
         return sa.func.unnest(array).table_valued("value").render_derived()
 
     def lock(self, connection, number):
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK_SPACE, number)))
+
+    def rewrite(self, tables):
+        """Rewrite the tables' files and statistics; the server's own log is its keeper's affair."""
+        quoted = self.engine.dialect.identifier_preparer
+        with self._transaction(self.no_transaction) as connection:
+            for table in tables:
+                connection.exec_driver_sql(f"VACUUM (FULL, ANALYZE) {quoted.format_table(table)}")
 
 
 def backend(url: str) -> Backend:

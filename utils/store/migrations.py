@@ -42,6 +42,16 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """CREATE INDEX vigia_aggregate_of_deployment
             ON vigia_aggregate (deployment, start_time)""",
     ),
+    (
+        "ALTER TABLE vigia_store ADD COLUMN salt TEXT",
+        """CREATE TABLE vigia_access_key (
+            service BIGINT NOT NULL, key_hash TEXT NOT NULL, client TEXT NOT NULL,
+            PRIMARY KEY (service, key_hash))""",
+        """CREATE TABLE vigia_audit (
+            id {number}, done_at BIGINT NOT NULL, action TEXT NOT NULL, deployment TEXT NOT NULL,
+            reason TEXT NOT NULL, before_time BIGINT, erased_column TEXT, value_sha256 TEXT,
+            predictions BIGINT NOT NULL, labels BIGINT NOT NULL, metrics BIGINT NOT NULL)""",
+    ),
 )
 
 VERSION = len(STEPS)

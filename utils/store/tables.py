@@ -52,7 +52,12 @@ def _number() -> Column:
     return Column("id", kind, Identity(always=True), primary_key=True)
 
 
-store = Table("vigia_store", metadata, Column("version", Integer, nullable=False))
+store = Table(
+    "vigia_store",
+    metadata,
+    Column("version", Integer, nullable=False),
+    Column("salt", Text),
+)
 
 service = Table(
     "vigia_service",
@@ -108,6 +113,30 @@ aggregate = Table(
     Column("end_time", BigInteger, nullable=False),
     Column("metrics", Text, nullable=False),
     Index("vigia_aggregate_of_deployment", "deployment", "start_time"),
+)
+
+access_key = Table(
+    "vigia_access_key",
+    metadata,
+    Column("service", BigInteger, primary_key=True, autoincrement=False),
+    Column("key_hash", Text, primary_key=True),
+    Column("client", Text, nullable=False),
+)
+
+audit = Table(
+    "vigia_audit",
+    metadata,
+    _number(),
+    Column("done_at", BigInteger, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("before_time", BigInteger),
+    Column("erased_column", Text),
+    Column("value_sha256", Text),
+    Column("predictions", BigInteger, nullable=False),
+    Column("labels", BigInteger, nullable=False),
+    Column("metrics", BigInteger, nullable=False),
 )
 
 

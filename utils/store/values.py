@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from numbers import Integral, Real
 from reprlib import repr as shortened
@@ -163,20 +163,21 @@ def encode_one(name: str, kind: str, value: Any) -> Any:
         raise ValueError(f"{name}: {error}") from error
 
 
-def encode(name: str, kind: str, values: Iterable[Any], *, first_row: int = 0) -> list[Any]:
+def encode(name: str, kind: str, values: Sequence[Any], rows: Iterable[int] = ()) -> list[Any]:
     """Return values as the database takes them; the error names the column and the row.
+
+    ``rows`` are the numbers by which the error counts, where they do not run from 0.
 
     >>> encode("age", "long", [41.0, None])
     [41, None]
     """
-    values = list(values)
     encoder = ENCODERS[kind]
     try:
         encoded = [None if is_missing(value) else encoder(value) for value in values]
     except (ValueError, OverflowError):
         encoded = None
     if encoded is None or (kind in REQUIRED and None in encoded):
-        for row, value in enumerate(values, start=first_row):
+        for row, value in zip(rows or range(len(values)), values, strict=True):
             encode_one(f"{name}: row {row}", kind, value)
     return encoded
 
@@ -208,8 +209,10 @@ def _fast(kind: str, values: pd.Series) -> list[Any] | None:
     return numbers.tolist()
 
 
-def encode_column(name: str, kind: str, values: pd.Series, *, first_row: int = 0) -> list[Any]:
+def encode_column(name: str, kind: str, values: pd.Series) -> list[Any]:
     """Return a column of a frame as the database takes it: what ``encode`` returns, faster.
+
+    The error names the row by the column's index.
 
     >>> encode_column("distance", "double", pd.Series([200.0, float("nan")]))
     [200.0, None]
@@ -217,7 +220,16 @@ def encode_column(name: str, kind: str, values: pd.Series, *, first_row: int = 0
     fast = _fast(kind, values)
     if fast is not None:
         return fast
-    return encode(name, kind, values.to_list(), first_row=first_row)
+    return encode(name, kind, values.to_list(), rows=values.index.to_list())
+
+
+def as_datetime(microseconds: int) -> datetime:
+    """Return a stored time as an aware datetime.
+
+    >>> as_datetime(1_000_000).isoformat()
+    '1970-01-01T00:00:01+00:00'
+    """
+    return EPOCH + microseconds * MICROSECOND
 
 
 _ARROW: dict[str, pa.DataType] = {
@@ -242,7 +254,7 @@ def _decoded(text: Any) -> Any:
     return json.loads(text) if isinstance(text, str) else None
 
 
-def to_frame(columns: Sequence[tuple[str, Kind]], batches: Iterable[Sequence]) -> pd.DataFrame:
+def to_frame(kinds: Mapping[str, Kind], batches: Iterable[Sequence]) -> pd.DataFrame:
     """Return rows, which come in batches, as a frame whose dtypes hang on the kinds alone.
 
     ``double`` and ``float`` are ``float64``; ``long`` and ``integer`` are ``Int64``; ``boolean``
@@ -250,29 +262,21 @@ def to_frame(columns: Sequence[tuple[str, Kind]], batches: Iterable[Sequence]) -
     (``bytes``) and ``json`` (what JSON holds) are ``object``. No row, or no value, changes nothing
     of it, so frames of two windows can be put together.
 
-    >>> frame = to_frame([("age", "long"), ("name", "string")], [[(41, "Ana"), (None, None)]])
+    >>> frame = to_frame({"age": "long", "name": "string"}, [[(41, "Ana"), (None, None)]])
     >>> [str(dtype) for dtype in frame.dtypes], frame["age"].isna().tolist()
     (['Int64', 'str'], [False, True])
     """
-    schema = pa.schema([pa.field(str(at), _ARROW[kind]) for at, (_, kind) in enumerate(columns)])
-    arrow = pa.Table.from_batches(
-        (
-            pa.record_batch(
-                [
-                    pa.array(values, type=field.type)
-                    for values, field in zip(zip(*rows, strict=True), schema, strict=True)
-                ],
-                schema=schema,
-            )
-            for rows in batches
-        ),
-        schema=schema,
-    )
-    frame = arrow.to_pandas(types_mapper=_PANDAS.get)
-    frame.columns = pd.Index([name for name, _ in columns], dtype="str")
-    for at, (name, kind) in enumerate(columns):
+    schema = pa.schema([pa.field(name, _ARROW[kind]) for name, kind in kinds.items()])
+    types = list(schema.types)
+
+    def record_batch(rows: Sequence) -> pa.RecordBatch:
+        columns = zip(*rows, strict=True)
+        arrays = [pa.array(column, type) for column, type in zip(columns, types, strict=True)]
+        return pa.record_batch(arrays, schema=schema)
+
+    table = pa.Table.from_batches(map(record_batch, batches), schema=schema)
+    frame = table.to_pandas(types_mapper=_PANDAS.get)
+    for name, kind in kinds.items():
         if kind == "json":
-            frame.isetitem(at, frame[name].map(_decoded).astype("object"))
-        elif kind == "binary":
-            frame.isetitem(at, frame[name].astype("object"))
+            frame[name] = frame[name].map(_decoded).astype("object")
     return frame
