@@ -16,12 +16,14 @@ import textwrap
 import tokenize
 from collections.abc import Iterator
 from copy import deepcopy
+from pathlib import Path
 from typing import NamedTuple
 
 import libcst as cst
 import nbformat
 from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider
-from nbformat import NotebookNode
+from nbformat import NotebookNode, ValidationError
+from nbformat.reader import NotJSONError
 
 from utils.records import VigiaError
 from utils.text import LANGUAGES
@@ -84,17 +86,16 @@ def source_hash(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps(written).encode()).hexdigest()
 
 
-def without_outputs(notebook: NotebookNode) -> NotebookNode:
-    """Return the notebook as it is before it runs: no outputs, no traces of an execution."""
-    bare = deepcopy(notebook)
-    bare.cells = [cell for cell in bare.cells if "injected-parameters" not in tags(cell)]
-    for cell in bare.cells:
+def without_traces(notebook: NotebookNode) -> NotebookNode:
+    """Return an executed notebook without what tells when and where it ran; outputs stay."""
+    clean = deepcopy(notebook)
+    clean.metadata.pop("papermill", None)
+    for cell in clean.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    bare.metadata.pop("papermill", None)
-    return bare
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+    return clean
 
 
 def _cells(
@@ -495,6 +496,9 @@ def _merged(parts: list[str]) -> str | None:
     return f"{'f' if formatted else ''}{quote}{''.join(bodies)}{quote}"
 
 
-def read(path) -> NotebookNode:
-    """Return the notebook of a file, in the newest format."""
-    return nbformat.read(path, as_version=4)
+def read(path: Path) -> NotebookNode:
+    """Return the notebook of a file; raise ``SourceError`` when it holds none."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (NotJSONError, ValidationError, UnicodeDecodeError) as error:
+        raise SourceError(f"{path.name}: not a notebook: {error}") from error

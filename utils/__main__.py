@@ -1,0 +1,322 @@
+"""The commands of the course and of the toolkit: ``python -m utils COMMAND``."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from utils.records import VigiaError
+from utils.text import LANGUAGES, tr
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status; 2 is a name or value that cannot be used."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        return chosen.command(chosen)
+    except VigiaError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from utils.course import runs
+    from utils.runner import run_all, watched
+
+    languages = LANGUAGES if chosen.language == "both" else (chosen.language,)
+    out = chosen.out.resolve()
+    with runs.workspaces(out) as workspaces:
+        plan = runs.planned(
+            chosen.notebooks,
+            languages=languages,
+            parameters=chosen.parameters,
+            out=out,
+            workspaces=workspaces,
+        )
+        outcomes = run_all(plan.jobs, workers=chosen.jobs, progress=watched(plan.jobs))
+    for error in plan.broken:
+        print(error, file=sys.stderr)
+    index = runs.write_index(outcomes, out=out)
+    print(
+        tr(
+            pt=f"Cadernos executados e suas páginas: {index}",
+            en=f"Executed notebooks and their pages: {index}",
+        )
+    )
+    return 1 if plan.broken or any(outcome.failure for outcome in outcomes) else 0
+
+
+def _test(chosen: argparse.Namespace) -> int:
+    # One process for each core; the cells of a notebook stay together, in order.
+    parallel = ["-n", "auto", "--dist", "loadfile"]
+    return _python("-m", "pytest", *parallel, *chosen.arguments)
+
+
+def _lab(chosen: argparse.Namespace) -> int:
+    return _python(
+        "-m",
+        "jupyterlab",
+        f"--ServerApp.root_dir={_ROOT}",
+        f"--LabApp.default_url=/lab/tree/labs_{chosen.language}",
+        *chosen.arguments,
+    )
+
+
+def _labs(chosen: argparse.Namespace) -> int:
+    from utils.course import labs
+
+    if chosen.check:
+        stale = labs.stale()
+        for path in stale:
+            name = path.relative_to(_ROOT)
+            print(tr(pt=f"desatualizado: {name}", en=f"stale: {name}"), file=sys.stderr)
+        return 1 if stale else 0
+    outcomes = labs.rebuild(workers=chosen.jobs)
+    n_failed = sum(outcome.failure is not None for outcome in outcomes)
+    n_built = len(outcomes) - n_failed
+    print(
+        tr(
+            pt=f"Laboratórios reconstruídos: {n_built}; com falha: {n_failed}",
+            en=f"Labs rebuilt: {n_built}; failed: {n_failed}",
+        )
+    )
+    return 1 if n_failed else 0
+
+
+def _serve(chosen: argparse.Namespace) -> int:
+    from utils.serving.app import serve
+
+    serve(
+        model_uri=chosen.model_uri,
+        store_url=chosen.store,
+        deployment=chosen.deployment,
+        host=chosen.host,
+        port=chosen.port,
+        tracking_uri=chosen.tracking_uri,
+        accept_event_time=chosen.accept_event_time,
+        capture=chosen.capture,
+    )
+    return 0
+
+
+def _bench(chosen: argparse.Namespace) -> int:
+    sys.path.insert(0, str(_ROOT))
+    from benchmarks.serving import main as bench
+
+    return bench(chosen.arguments) or 0
+
+
+def _python(*arguments: str) -> int:
+    """Run this Python on the clone and return its exit status."""
+    on_path = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(on_path)}
+    return subprocess.call([sys.executable, *arguments], cwd=_ROOT, env=environment)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m utils",
+        description=tr(
+            pt="Vigia: o curso de monitoramento de modelos e suas ferramentas.",
+            en="Vigia: the course on monitoring models, and its toolkit.",
+        ),
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_rest(
+        commands,
+        "test",
+        _test,
+        tr(
+            pt="tudo o que prova que funciona; o que vier depois de -- vai para o pytest",
+            en="everything that proves it works; what follows -- goes to pytest",
+        ),
+    )
+    lab = _add_rest(
+        commands,
+        "lab",
+        _lab,
+        tr(
+            pt="JupyterLab nos laboratórios; o que vier depois de -- vai para ele",
+            en="JupyterLab on the labs; what follows -- goes to it",
+        ),
+    )
+    lab.add_argument(
+        "--language",
+        choices=LANGUAGES,
+        default="pt",
+        help=tr(pt="o idioma dos laboratórios (pt)", en="the language of the labs (pt)"),
+    )
+    _add_labs(commands)
+    _add_serve(commands)
+    _add_rest(
+        commands,
+        "bench",
+        _bench,
+        tr(pt="a comparação, lado a lado com os pares", en="the benchmark, beside the peers"),
+    )
+    return parser
+
+
+def _add(commands, name: str, command, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_rest(commands, name: str, command, text: str) -> argparse.ArgumentParser:
+    parser = _add(commands, name, command, text)
+    parser.add_argument("arguments", nargs="*", metavar="ARGUMENT")
+    return parser
+
+
+def _add_jobs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs",
+        type=_positive,
+        default=min(2, os.cpu_count() or 1),
+        metavar="N",
+        help=tr(
+            pt="quantos idiomas rodam ao mesmo tempo (%(default)s)",
+            en="how many languages run side by side (%(default)s)",
+        ),
+    )
+
+
+def _add_run(commands) -> None:
+    run = _add(
+        commands,
+        "run",
+        _run,
+        tr(
+            pt="executa cadernos com o papermill; sem nenhum, o curso inteiro",
+            en="runs notebooks through papermill; with none, the whole course",
+        ),
+    )
+    run.add_argument(
+        "notebooks",
+        nargs="*",
+        metavar="NOTEBOOK",
+        help=tr(
+            pt="um caminho, um nome (06_model_simulation) ou um número (06)",
+            en="a path, a name (06_model_simulation) or a number (06)",
+        ),
+    )
+    run.add_argument(
+        "--language",
+        choices=(*LANGUAGES, "both"),
+        default="both",
+        help=tr(pt="o idioma, ou os dois (both)", en="the language, or both (both)"),
+    )
+    run.add_argument(
+        "-p",
+        "--parameter",
+        dest="parameters",
+        action="append",
+        nargs=2,
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help=tr(
+            pt="um parâmetro e seu valor; pode se repetir",
+            en="a parameter and its value; may be repeated",
+        ),
+    )
+    run.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help=tr(pt="a pasta dos resultados (runs)", en="the folder of the results (runs)"),
+    )
+    _add_jobs(run)
+
+
+def _add_labs(commands) -> None:
+    labs = _add(
+        commands,
+        "labs",
+        _labs,
+        tr(
+            pt="constrói labs_pt/ e labs_en/ a partir de notebooks/ e os executa",
+            en="builds labs_pt/ and labs_en/ from notebooks/ and runs them",
+        ),
+    )
+    labs.add_argument(
+        "--check",
+        action="store_true",
+        help=tr(
+            pt="só diz quais estão desatualizados; sai com 1 se houver algum",
+            en="only says which are stale; exits with 1 when there is one",
+        ),
+    )
+    _add_jobs(labs)
+
+
+def _add_serve(commands) -> None:
+    serve = _add(
+        commands,
+        "serve",
+        _serve,
+        tr(
+            pt="serve por HTTP um modelo MLflow que tem assinatura",
+            en="serves an MLflow model that has a signature over HTTP",
+        ),
+    )
+    serve.add_argument(
+        "--model-uri",
+        required=True,
+        metavar="URI",
+        help=tr(pt="o modelo: models:/nome@apelido, …", en="the model: models:/name@alias, …"),
+    )
+    serve.add_argument(
+        "--store",
+        required=True,
+        metavar="URL",
+        help=tr(
+            pt="o repositório de métricas: sqlite:///… ou postgresql://…",
+            en="the metrics store: sqlite:///… or postgresql://…",
+        ),
+    )
+    serve.add_argument(
+        "--deployment",
+        metavar="NAME",
+        help=tr(pt="o nome da implantação (o do modelo)", en="the deployment's name (the model's)"),
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000, help="8000")
+    serve.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help=tr(pt="o registro do MLflow", en="MLflow's registry"),
+    )
+    serve.add_argument(
+        "--accept-event-time",
+        action="store_true",
+        help=tr(
+            pt="aceita das requisições o momento do evento (para tráfego simulado)",
+            en="takes the event time from the requests (for simulated traffic)",
+        ),
+    )
+    serve.add_argument(
+        "--no-capture",
+        dest="capture",
+        action="store_false",
+        help=tr(pt="não guarda as predições", en="does not store the predictions"),
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} < 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
