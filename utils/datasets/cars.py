@@ -11,7 +11,7 @@ import json
 
 import pandas as pd
 
-from ._files import data_file
+from utils.datasets._files import data_file
 
 NUMERIC_FEATURES = (
     "cylinders",

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ._checks import need_columns, need_share
+from utils.datasets._checks import need_columns, need_share
 
 NUMERIC_FEATURES = (
     "income_brl",

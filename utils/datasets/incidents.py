@@ -15,9 +15,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from ..records import LEDGER_COLUMNS, Incident
-from ..text import tr
-from ._checks import moment, nearest, need_columns, need_moments, need_share
+from utils.datasets._checks import moment, nearest, need_columns, need_moments, need_share
+from utils.records import LEDGER_COLUMNS, Incident
+from utils.text import tr
 
 STAGES = ("world", "pipe", "service")
 
@@ -564,7 +564,7 @@ _EXAMPLES: Mapping[str, Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]]
         "unit_change": (("departure_delay_min",), {}),
         "missing_values": (("departure_delay_min",), {}),
         "stuck_sensor": (("departure_delay_min",), {}),
-        "new_category": (("carrier", "origin", "dest"), {"value": "ZZZ"}),
+        "new_category": (("carrier",), {"value": "ZZ"}),
         "label_delay_grows": (("landed_at",), {}),
     },
     "credit": {

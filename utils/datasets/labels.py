@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..records import LABEL_COLUMNS
-from ._checks import moment, need_columns, need_moments, need_share
+from utils.datasets._checks import moment, need_columns, need_moments, need_share
+from utils.records import LABEL_COLUMNS
 
 
 @dataclass(frozen=True, kw_only=True)
