@@ -303,6 +303,7 @@ class _ThisPython(NBClientEngine):
             nb_man,
             km=manager,
             timeout=None,
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],  # no word on being shut down
             on_cell_executed=lambda **_: progress.cell_done(job),
         )
         running.add(manager)
@@ -362,7 +363,7 @@ class Lines:
         """Say nothing."""
 
     def job_done(self, outcome: Outcome) -> None:
-        print(said(outcome), file=sys.stderr, flush=True)
+        sys.stderr.write(f"{said(outcome)}\n")  # in one piece: other lanes write too
 
 
 class Bars:
