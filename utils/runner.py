@@ -492,7 +492,10 @@ pre { margin: 0; overflow-x: auto; }
 .prompt { color: #595959; font-size: 0.75rem; }
 img, svg { max-width: 100%; height: auto; }
 table { border-collapse: collapse; margin: 0.6rem 0; }
-th, td { padding: 0.3rem 0.7rem; border-bottom: 1px solid #d0d0d0; text-align: left; }
+th, td { padding: 0.3rem 0.7rem; border: 0; text-align: left; }
+tr { border-bottom: 1px solid #d0d0d0; }
+.highlight, .highlight pre { background: none; }
+table.dataframe { border: 0; }
 td.number, .dataframe td, .dataframe th { text-align: right; }
 .failed { color: #a01c10; font-weight: 600; }
 """

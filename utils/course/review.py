@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from io import StringIO
 from itertools import groupby
 
+from bs4 import BeautifulSoup
 from nbformat import NotebookNode, writes
 
 from utils.course.builder import tags
@@ -17,7 +18,7 @@ LARGEST_FIGURE_BYTES = 60_000
 MOST_CODE_CELLS_IN_A_ROW = 5
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
 
-_PATH = re.compile(r"(?<![\w.:/<])/(?:[\w.-]+/)+[\w.-]+|\b[A-Za-z]:\\[\w\\.-]+")
+_PATH = re.compile(r"(?<![\w.:/<+])/(?:[\w.-]+/)+[\w.-]+|\b[A-Za-z]:\\[\w\\.-]+")
 _WARNING = re.compile(r"\b\w*Warning:")
 
 
@@ -94,15 +95,24 @@ def _paths(output: NotebookNode) -> Iterator[str]:
 
 
 def _figures(output: NotebookNode) -> Iterator[str]:
-    for kind in IMAGES:
-        data = output.get("data", {}).get(kind)
-        if data is None:
-            continue
-        n_bytes = len(data.encode() if kind == "image/svg+xml" else base64.b64decode(data))
+    for n_bytes, alternative in _images(output):
         if n_bytes >= LARGEST_FIGURE_BYTES:
             yield f"a figure of {n_bytes:,} bytes: it stays under {LARGEST_FIGURE_BYTES:,}"
-        if not output.metadata.get(kind, {}).get("alt", "").strip():
+        if not alternative.strip():
             yield "a figure without alternative text"
+
+
+def _images(output: NotebookNode) -> Iterator[tuple[int, str]]:
+    """Yield the size in bytes and the alternative text of each image, in HTML or by itself."""
+    data = output.get("data", {})
+    for kind in IMAGES:
+        if kind in data:
+            is_text = kind == "image/svg+xml"
+            image = data[kind].encode() if is_text else base64.b64decode(data[kind])
+            yield len(image), output.metadata.get(kind, {}).get("alt", "")
+    for image in BeautifulSoup(data.get("text/html", ""), "html.parser").find_all("img"):
+        _, _, encoded = image.get("src", "").partition(";base64,")
+        yield len(base64.b64decode(encoded)), image.get("alt", "")
 
 
 def _text(output: NotebookNode) -> str:

@@ -113,7 +113,12 @@ def _credit_model(workspace: Workspace) -> None:
     model = credit_model().fit(inputs, label)
     scores = model.predict_proba(inputs)[:, 1]
     _log_champion(
-        workspace, model, CREDIT, inputs, model.predict(inputs), roc_auc=roc_auc_score(label, scores)
+        workspace,
+        model,
+        CREDIT,
+        inputs,
+        model.predict(inputs),
+        roc_auc=roc_auc_score(label, scores),
     )
 
 
