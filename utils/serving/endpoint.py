@@ -1,0 +1,456 @@
+"""The endpoint of a deployment, in process: validate, score, commit, answer.
+
+A prediction is answered after it is in the store, never before. Several requests may be scored
+and committed together (``Endpoint.answer``); each is then answered for itself, and one that the
+model or the store cannot take does not hurt its neighbours.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from utils.records import (
+    LABEL_COLUMNS,
+    Deployment,
+    DuplicatePrediction,
+    UnknownPrediction,
+    input_column,
+    utc_now,
+)
+from utils.serving.contract import Refused, Rows, bad_request, plain_values
+from utils.serving.ids import prediction_ids, uuid7
+from utils.serving.parsing import record_rows
+from utils.serving.rules import Broken, shown
+from utils.store import Store, StoreUnavailable
+
+if TYPE_CHECKING:
+    from utils.serving.models import Scorer
+
+MAX_ROWS = 10_000
+"""Rows of one request, at most."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NOT_AWARE = "event_time: must be aware datetimes, in UTC or with an offset"
+_LABEL_KEYS = ", ".join(LABEL_COLUMNS)
+
+__all__ = ["Answer", "Endpoint", "Refused", "Request"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """Valid rows to predict, each with its id and its event time (µs since 1970, UTC)."""
+
+    rows: Rows
+    prediction_ids: Sequence[str]
+    event_times: Sequence[int]
+    params: Mapping[str, Any]
+    client: str
+    started: float
+
+    @property
+    def fits(self) -> tuple[Any, ...]:
+        """What two requests must have in common to be scored as one frame."""
+        return (*self.rows.columns, json.dumps(self.params, sort_keys=True, default=str))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a request gets: one id and one prediction a row.
+
+    ``scores`` are probabilities of the positive class, or ``None`` where the model has none.
+    """
+
+    prediction_ids: Sequence[str]
+    predictions: Sequence[Any]
+    scores: Sequence[float] | None = None
+
+
+class Endpoint:
+    """A model in service under a deployment of a store.
+
+    ``capture=False`` answers without storing, so nothing can be monitored, and a retry is scored
+    anew. ``clock`` says what time it is for predictions that come without a time of their own.
+    Safe to share between threads.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        store: Store,
+        deployment: Deployment,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        capture: bool = True,
+        max_rows: int = MAX_ROWS,
+    ) -> None:
+        if max_rows < 1:
+            raise ValueError(f"max_rows={max_rows}: must be at least 1")
+        self.scorer = scorer
+        self.contract = scorer.contract
+        self.store = store
+        self.deployment = deployment
+        self.capture = capture
+        self.max_rows = max_rows
+        self._clock = clock
+        self._one_at_a_time = threading.Lock()
+
+    def predict(
+        self,
+        frame: pd.DataFrame,
+        *,
+        event_time: datetime | Sequence[datetime] | None = None,
+        client: str = "",
+        prediction_ids: Sequence[str] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Predict the rows of a DataFrame and store what was asked and answered.
+
+        ``event_time`` is one aware datetime for all rows, or one a row; it is now, unless given.
+        ``prediction_ids`` makes a repetition safe: a row whose id is stored with equal inputs
+        gets the stored answer, and is not stored again.
+
+        Raises ``Refused``, and nothing of the request is stored: 400 for rows that the model's
+        signature does not allow or the model cannot score, 409 for ids stored with other inputs,
+        413 for too many rows, 503 for a store that cannot be written.
+        """
+        started = time.perf_counter()
+        request = self.request(
+            self.contract.rows_of(frame),
+            params=self.contract.parameters(params),
+            event_time=event_time,
+            client=client,
+            ids=prediction_ids,
+            started=started,
+        )
+        return self.answered(request)
+
+    def call(
+        self, record: Mapping[str, Any], *, client: str = "", key: uuid.UUID | None = None
+    ) -> dict[str, Any]:
+        """Predict one record and return ``{"prediction": …, "uuid": …}``, as CML does."""
+        started = time.perf_counter()
+        request = self.request(
+            record_rows(record, self.contract),
+            params=self.contract.parameters(None),
+            client=client,
+            key=key,
+            started=started,
+        )
+        answer = self.answered(request)
+        return {"prediction": answer.predictions[0], "uuid": answer.prediction_ids[0]}
+
+    def request(
+        self,
+        rows: Rows,
+        *,
+        params: Mapping[str, Any],
+        started: float,
+        client: str = "",
+        event_time: datetime | Sequence[datetime] | None = None,
+        key: uuid.UUID | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> Request:
+        """Return checked rows as a request: each row has an id and a time from here on.
+
+        The ids are those given, or count up from ``key``, or from a new one.
+        """
+        if rows.count > self.max_rows:
+            raise Refused(
+                413,
+                "REQUEST_TOO_LARGE",
+                f"{rows.count} rows are too many: a request has at most {self.max_rows}",
+            )
+        if ids is None:
+            ids = prediction_ids(key or uuid7(), rows.count)
+        if len(ids) != rows.count:
+            raise bad_request(f"prediction_ids: {len(ids)} for {rows.count} rows")
+        return Request(
+            rows=rows,
+            prediction_ids=list(ids),
+            event_times=_microseconds(
+                self._clock() if event_time is None else event_time, rows.count
+            ),
+            params=params,
+            client=client,
+            started=started,
+        )
+
+    def answered(self, request: Request) -> Answer:
+        """Return the answer to one request, or raise its refusal."""
+        (outcome,) = self.answer([request])
+        if isinstance(outcome, Refused):
+            raise outcome
+        return outcome
+
+    def answer(self, batch: Sequence[Request]) -> list[Answer | Refused]:
+        """Score several requests and commit them together; return an outcome for each."""
+        outcomes: dict[int, Answer | Refused] = {}
+        with self._one_at_a_time:
+            for together in _groups(batch):
+                requests = [batch[at] for at in together]
+                outcomes.update(zip(together, self._outcomes(requests), strict=True))
+        return [outcomes[at] for at in range(len(batch))]
+
+    def _outcomes(self, requests: Sequence[Request]) -> list[Answer | Refused]:
+        """Try the requests together; if one of them spoils it, each alone."""
+        try:
+            return self._committed(requests, self._scored(requests))
+        except Refused as refused:
+            if len(requests) == 1 or refused.status == 503:
+                return [refused] * len(requests)
+        return [outcome for request in requests for outcome in self._outcomes([request])]
+
+    def _scored(self, requests: Sequence[Request]) -> list[Answer]:
+        frame = self.contract.frame([request.rows for request in requests])
+        try:
+            raw, scores = self.scorer.predict(frame, requests[0].params)
+        except Exception as error:  # a model is anybody's code, and may raise anything
+            said = f"{type(error).__name__}: {str(error)[:500]}"
+            raise bad_request(f"the model cannot score this request: {said}") from error
+        predictions = self._checked(_one_a_row(raw, len(frame)))
+        answers, first = [], 0
+        for request in requests:
+            part = slice(first, first + request.rows.count)
+            answers.append(
+                Answer(
+                    prediction_ids=request.prediction_ids,
+                    predictions=predictions[part],
+                    scores=None if scores is None else scores[part].tolist(),
+                )
+            )
+            first = part.stop
+        return answers
+
+    def _checked(self, predictions: list[Any]) -> list[Any]:
+        try:
+            return [self.contract.output.check(value) for value in predictions]
+        except Broken as broken:
+            raise _model_fault(f"the model's answer, which {broken}") from None
+
+    def _committed(
+        self, requests: Sequence[Request], answers: Sequence[Answer]
+    ) -> Sequence[Answer]:
+        """Store requests with their answers in one transaction; return what is stored."""
+        if not self.capture:
+            return answers
+        rows = [
+            row
+            for request, answer in zip(requests, answers, strict=True)
+            for row in self._captured(request, answer)
+        ]
+        try:
+            self._append(rows)
+            return answers
+        except DuplicatePrediction as duplicate:
+            if len(requests) > 1:
+                raise _conflict(str(duplicate)) from None
+        return [self._repeated(requests[0], answers[0], rows)]
+
+    def _append(self, rows: Sequence[tuple]) -> None:
+        try:
+            self.store.append(self.deployment.deployment_crn, rows)
+        except StoreUnavailable as error:
+            raise unavailable(f"the prediction was not captured: {error}") from error
+        except ValueError as error:
+            raise bad_request(f"the store does not take these rows: {error}") from error
+
+    def _captured(self, request: Request, answer: Answer) -> Iterable[tuple]:
+        """Yield the rows of a request as ``Store.append`` takes them."""
+        columns = request.rows.columns
+        latency_ms = (time.perf_counter() - request.started) * 1_000
+        return zip(
+            request.prediction_ids,
+            request.event_times,
+            repeat(self.deployment.model_version),
+            repeat(request.client),
+            repeat(latency_ms),
+            self.contract.output.stored(answer.predictions),
+            answer.scores if answer.scores is not None else repeat(None),
+            *(
+                each.stored(columns[each.name]) if each.name in columns else repeat(None)
+                for each in self.contract.fields
+            ),
+            strict=False,
+        )
+
+    def _repeated(self, request: Request, answer: Answer, rows: Sequence[tuple]) -> Answer:
+        """Answer a request of which rows are stored already: those from the store, if equal."""
+        ids = request.prediction_ids
+        if len(set(ids)) < len(ids):
+            raise bad_request("prediction_ids: each row needs an id of its own")
+        found = self._find(ids)
+        stored = {id: at for at, id in enumerate(found["prediction_id"])}
+        inputs = list(zip(*self._inputs(found), strict=True))
+        for id, row in zip(ids, rows, strict=True):
+            if id in stored and inputs[stored[id]] != row[-len(self.contract.fields) :]:
+                raise _conflict(f"prediction_id {id} is stored with other inputs")
+        try:
+            if new := [row for row in rows if row[0] not in stored]:
+                self._append(new)
+        except DuplicatePrediction:
+            raise unavailable("the same request is being answered elsewhere") from None
+        predictions = self.contract.output.restored(found["prediction"])
+        scores = plain_values(found["score"])
+        return replace(
+            answer,
+            predictions=[
+                predictions[stored[id]] if id in stored else fresh
+                for id, fresh in zip(ids, answer.predictions, strict=True)
+            ],
+            scores=answer.scores
+            and [
+                scores[stored[id]] if id in stored else fresh
+                for id, fresh in zip(ids, answer.scores, strict=True)
+            ],
+        )
+
+    def _find(self, ids: Sequence[str]) -> pd.DataFrame:
+        try:
+            return self.store.find(self.deployment.name, ids)
+        except StoreUnavailable as error:
+            raise unavailable(f"the store cannot be read: {error}") from error
+
+    def _inputs(self, found: pd.DataFrame) -> list[list[Any]]:
+        return [
+            each.stored(each.restored(found[input_column(each.name)]))
+            for each in self.contract.fields
+        ]
+
+    def ground_truth(self, labels: pd.DataFrame | Sequence[Mapping[str, Any]]) -> dict[str, int]:
+        """Store labels, all or none; return how many were new, revised and repeated.
+
+        A label names its ``prediction_id``, and may say when it became known (``known_at``, aware);
+        that is now, unless given. A label has the kind of the model's prediction.
+
+        Raises ``Refused``: 400 for a label that breaks a rule, 404 for a prediction that the
+        deployment does not have, 413 for too many labels, 503 for a store that cannot be written.
+        """
+        frame = self._labels(labels)
+        try:
+            return self.store.write_labels(frame, deployment=self.deployment.name)
+        except UnknownPrediction as error:
+            raise Refused(404, "RESOURCE_DOES_NOT_EXIST", str(error)) from error
+        except StoreUnavailable as error:
+            raise unavailable(f"the labels were not stored: {error}") from error
+        except ValueError as error:
+            raise bad_request(f"labels: {error}") from error
+
+    def _labels(self, labels: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+        if isinstance(labels, pd.DataFrame):
+            columns = [plain_values(labels[name]) for name in labels]
+            labels = [dict(zip(labels, row, strict=True)) for row in zip(*columns, strict=True)]
+        if len(labels) > self.max_rows:
+            raise Refused(
+                413,
+                "REQUEST_TOO_LARGE",
+                f"{len(labels)} labels are too many: a request has at most {self.max_rows}",
+            )
+        if not labels:
+            raise bad_request("labels: there is none")
+        now = self._clock()
+        rows = [self._label(at, given, now) for at, given in enumerate(labels)]
+        return pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
+
+    def _label(self, at: int, given: Any, now: datetime) -> tuple[str, Any, datetime]:
+        if not isinstance(given, Mapping):
+            raise bad_request(f"labels: row {at} must be an object of {_LABEL_KEYS}")
+        for name in ("prediction_id", "label"):
+            if given.get(name) is None:
+                raise bad_request(f"labels: {name} is missing in row {at}")
+        for name in given:
+            if name not in LABEL_COLUMNS:
+                raise bad_request(f"labels: {shown(name)} in row {at} is none of {_LABEL_KEYS}")
+        if not isinstance(given["prediction_id"], str):
+            raise bad_request(f"labels: prediction_id in row {at} must be a text")
+        try:
+            (label,) = self.contract.output.stored([self.contract.output.check(given["label"])])
+        except Broken as broken:
+            raise bad_request(f"labels: label in row {at} {broken}") from None
+        known_at = given.get("known_at")
+        return given["prediction_id"], label, now if known_at is None else _moment(known_at, at)
+
+
+def unavailable(message: str) -> Refused:
+    """Return the refusal of what may work a moment later."""
+    return Refused(503, "TEMPORARILY_UNAVAILABLE", message)
+
+
+def _conflict(message: str) -> Refused:
+    return Refused(409, "RESOURCE_CONFLICT", message)
+
+
+def _model_fault(message: str) -> Refused:
+    return Refused(500, "INTERNAL_ERROR", f"nothing can be answered or stored: {message}")
+
+
+def _moment(value: Any, row: int) -> datetime:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise bad_request(
+            f"labels: known_at in row {row} must be a time as in ISO 8601 with its offset from UTC"
+        )
+    return value
+
+
+def _microseconds(event_time: datetime | Sequence[datetime], count: int) -> list[int]:
+    """Return event times as µs since 1970, one a row."""
+    if isinstance(event_time, datetime):
+        if event_time.tzinfo is None or event_time != event_time:
+            raise bad_request(_NOT_AWARE)
+        return [(event_time - _EPOCH) // _MICROSECOND] * count
+    try:
+        times = pd.DatetimeIndex(event_time)
+    except (TypeError, ValueError) as error:
+        raise bad_request(f"{_NOT_AWARE} ({error})") from error
+    if times.tz is None or times.hasnans:
+        raise bad_request(_NOT_AWARE)
+    if len(times) != count:
+        raise bad_request(f"event_time: {len(times)} times for {count} rows")
+    return times.as_unit("us").asi8.tolist()
+
+
+def _groups(batch: Sequence[Request]) -> Iterable[list[int]]:
+    """Return the positions of the requests that can be scored as one frame, group by group."""
+    groups: dict[tuple, list[int]] = {}
+    for at, request in enumerate(batch):
+        groups.setdefault(request.fits, []).append(at)
+    return groups.values()
+
+
+def _one_a_row(raw: Any, count: int) -> list[Any]:
+    """Return what a model answered as one plain value, list or object for each row."""
+    if isinstance(raw, pd.DataFrame) and raw.shape[1] > 1:
+        names = [str(name) for name in raw]
+        columns = [plain_values(raw.iloc[:, at]) for at in range(len(names))]
+        values = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+    elif isinstance(raw, (pd.DataFrame, pd.Series, np.ndarray, list, tuple)):
+        array = np.asarray(raw, dtype="object" if isinstance(raw, (list, tuple)) else None)
+        values = _plain_items(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array)
+    else:
+        raise _model_fault(f"the model answered a {type(raw).__name__}, not one value a row")
+    if len(values) != count:
+        raise _model_fault(f"the model answered {len(values)} values for {count} rows")
+    return values
+
+
+def _plain_items(array: np.ndarray) -> list[Any]:
+    """Return an array as lists of plain values, with ``None`` for a missing one."""
+    if array.ndim < 2:
+        return plain_values(pd.Series(np.atleast_1d(array)))
+    return [_plain_items(each) for each in array]

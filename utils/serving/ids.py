@@ -1,0 +1,54 @@
+"""Ids of requests and predictions: time-ordered UUIDs, one after another within a request."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+
+_ROOM = 1 << 61
+"""The last 62 bits begin below this, so that rows are counted up without touching the variant."""
+
+
+def uuid7(nanoseconds: int | None = None) -> uuid.UUID:
+    """Return a new UUID of version 7 (RFC 9562, method 3): later ones sort after earlier ones.
+
+    ``nanoseconds`` since 1970 is now, unless given; the order is kept to a quarter microsecond.
+
+    >>> uuid7(1_000_000_000).version, uuid7(1_000_000) < uuid7(2_000_000)
+    (7, True)
+    """
+    now = time.time_ns() if nanoseconds is None else nanoseconds
+    milliseconds, rest = divmod(now, 1_000_000)
+    fraction = rest * 4096 // 1_000_000
+    random = int.from_bytes(os.urandom(8)) % _ROOM
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
+
+
+def prediction_ids(key: uuid.UUID, count: int, *, first: int = 0) -> list[str]:
+    """Return the ids of the rows of a request: its key, counted up.
+
+    >>> prediction_ids(uuid.UUID(int=7), 2)
+    ['00000000-0000-0000-0000-000000000007', '00000000-0000-0000-0000-000000000008']
+    """
+    begin = key.int + first
+    texts = (f"{number:032x}" for number in range(begin, begin + count))
+    return [f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}" for t in texts]
+
+
+def parse_key(text: str) -> uuid.UUID:
+    """Return the UUID in a text.
+
+    Raises ``ValueError`` for anything else, and for a UUID of another variant than RFC 9562's.
+
+    >>> parse_key("7")
+    Traceback (most recent call last):
+    ValueError: '7' is not a UUID
+    """
+    try:
+        key = uuid.UUID(text)
+    except ValueError:
+        key = None
+    if key is None or key.variant != uuid.RFC_4122:
+        raise ValueError(f"{text[:40]!r} is not a UUID")
+    return key

@@ -1,0 +1,94 @@
+"""What the routes take, as OpenAPI says it: made from the model's signature."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from utils.serving.contract import Contract, Field
+
+_TYPES: Mapping[str, Mapping[str, Any]] = {
+    "double": {"type": "number"},
+    "float": {"type": "number"},
+    "long": {"type": "integer"},
+    "integer": {"type": "integer", "format": "int32"},
+    "boolean": {"type": "boolean"},
+    "string": {"type": "string"},
+    "datetime": {"type": "string", "format": "date-time"},
+    "binary": {"type": "string", "contentEncoding": "base64"},
+    "json": {},
+}
+
+_ERROR = {
+    "type": "object",
+    "required": ["error_code", "message"],
+    "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
+}
+
+_REFUSALS: Mapping[str, str] = {
+    "400": "The request breaks a rule, which the message names",
+    "401": "No access key, or a wrong one",
+    "405": "Another method is needed",
+    "408": "The body did not come in time",
+    "413": "The body, or its number of rows, is too large",
+    "415": "Another content type is needed",
+    "500": "The server, or the model, failed",
+    "503": "The store cannot be written now, or the server is stopping",
+}
+
+
+def operation(path: str, contract: Contract) -> dict[str, Any]:
+    """Return what OpenAPI says of a route's requests and refusals; nothing for one that is read."""
+    make = {"/invocations": _invocations, "/model": _model, "/ground-truth": _ground_truth}
+    if path not in make:
+        return {}
+    body, refusals = make[path](contract)
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {
+            status: {"description": said, "content": {"application/json": {"schema": _ERROR}}}
+            for status, said in sorted({**_REFUSALS, **refusals}.items())
+        },
+    }
+
+
+def _object(required: list[str], **properties: Any) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": required,
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _record(contract: Contract) -> dict[str, Any]:
+    required = [each.name for each in contract.fields if each.required]
+    return _object(required, **{each.name: _type(each) for each in contract.fields})
+
+
+def _type(column: Field) -> Mapping[str, Any]:
+    return _TYPES[column.kind]
+
+
+def _invocations(contract: Contract) -> tuple[dict[str, Any], dict[str, str]]:
+    records = {"type": "array", "minItems": 1, "items": _record(contract)}
+    body = _object(["dataframe_records"], dataframe_records=records)
+    return body, {"409": "The idempotency key was used for other inputs"}
+
+
+def _model(contract: Contract) -> tuple[dict[str, Any], dict[str, str]]:
+    body = _object(
+        ["accessKey", "request"], accessKey={"type": "string"}, request=_record(contract)
+    )
+    return body, {"409": "The idempotency key was used for other inputs"}
+
+
+def _ground_truth(contract: Contract) -> tuple[dict[str, Any], dict[str, str]]:
+    label = _object(
+        ["prediction_id", "label"],
+        prediction_id={"type": "string"},
+        label=_type(contract.output),
+        known_at={"type": "string", "format": "date-time"},
+    )
+    body = _object(["labels"], labels={"type": "array", "minItems": 1, "items": label})
+    return body, {"404": "A prediction of these is unknown"}
