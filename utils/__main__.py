@@ -64,6 +64,8 @@ def _lab(chosen: argparse.Namespace) -> int:
         "jupyterlab",
         f"--ServerApp.root_dir={_ROOT}",
         f"--LabApp.default_url=/lab/tree/labs_{chosen.language}",
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         *chosen.arguments,
     )
 

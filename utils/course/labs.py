@@ -71,7 +71,8 @@ def _without_source(built: Sequence[Lab], root: Path) -> list[Path]:
 def rebuild(*, workers: int, root: Path = ROOT) -> list[Outcome]:
     """Build and run the labs that are stale, drop those without a source; return how it went.
 
-    A lab that stands is neither run nor written again. A lab that fails is not written.
+    A lab that stands is neither run nor written again. A lab that fails is not written. Each runs
+    in an empty workspace, as a learner's first one would: so its outputs do not depend on others.
     """
     built = labs(root)
     for path in _without_source(built, root):
@@ -96,7 +97,7 @@ def _job(lab: Lab, folder: Path) -> Job:
         folder=lab.path.parent,
         language=lab.language,
         lane=lab.language,
-        environment=environment(folder / "workspace" / lab.language),
+        environment=environment(folder / "workspace" / lab.language / lab.path.stem),
     )
 
 
