@@ -54,7 +54,7 @@ def _hint(said: str) -> str:
 
 def _shown(url: sa.URL) -> str:
     """Return the URL for people: without its password, wherever that stands."""
-    secrets = {name: "***" for name in ("password", "sslpassword") if name in url.query}
+    secrets = {name: "hidden" for name in ("password", "sslpassword") if name in url.query}
     return url.update_query_dict(secrets).render_as_string(hide_password=True)
 
 
@@ -70,7 +70,7 @@ class Backend:
         self.shown = _shown(url)
         try:
             self.engine = sa.create_engine(
-                url.set(drivername=self.drivername), **self._options(url)
+                url.set(drivername=self.drivername), hide_parameters=True, **self._options(url)
             )
         except ImportError as error:
             raise StoreUnavailable(
@@ -108,7 +108,7 @@ class Backend:
         except (sa.exc.DBAPIError, sa.exc.TimeoutError) as error:
             if isinstance(error, CALLERS_ERRORS) and "permission denied" not in str(error):
                 raise
-            said = str(getattr(error, "orig", None) or error).strip()
+            said = " ".join(str(getattr(error, "orig", None) or error).split())
             raise StoreUnavailable(f"{self.shown}: {said}: {_hint(said)}") from error
 
     def close(self) -> None:
@@ -212,7 +212,7 @@ class PostgreSQL(Backend):
     """A PostgreSQL database, through psycopg 3; bulk loading is ``COPY``."""
 
     drivername = "postgresql+psycopg"
-    reads = {"isolation_level": "REPEATABLE READ"}
+    reads = {"isolation_level": "REPEATABLE READ", "stream_results": True}
     writes = {"isolation_level": "READ COMMITTED"}
     no_transaction = {"isolation_level": "AUTOCOMMIT"}
 

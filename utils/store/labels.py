@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
@@ -94,8 +96,7 @@ def _add(
     added = []
     for number, known_at, answer in arrivals:
         history = known.setdefault(number, [])
-        in_force = max((one for one in history if one[0] <= known_at), default=None, key=_newest)
-        if in_force is not None and in_force[2] == answer:
+        if history and _in_force(history, known_at) == answer:
             counts["repeated"] += 1
             continue
         counts["revised" if history else "new"] += 1
@@ -108,9 +109,10 @@ def _add(
     return counts
 
 
-def _newest(label: tuple) -> tuple:
-    known_at, revision, _ = label
-    return known_at, revision
+def _in_force(history: Labels, known_at: int) -> Any:
+    """Return the label in force at a moment, or ``None`` where none is known yet."""
+    known = [label for label in history if label[0] <= known_at]
+    return max(known, key=itemgetter(0, 1))[2] if known else None
 
 
 def history(service: Service) -> sa.Select:

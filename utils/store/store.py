@@ -87,6 +87,15 @@ class Store:
         Raises ``SchemaConflict`` for an input, or the prediction, of another kind than the table
         has, and ``ValueError`` for names that cannot stand beside each other or a CRN that is
         taken.
+
+        >>> from utils.store.example import example_store
+        >>> from dataclasses import replace
+        >>> from utils.store.example import DEPLOYMENT, SCHEMA
+        >>> again = replace(DEPLOYMENT, model_version="2", deployment_crn="crn:deployment:2")
+        >>> with example_store() as store:
+        ...     store.add_deployment(again, SCHEMA)
+        ...     store.deployment("flights").model_version
+        '2'
         """
         services.check_schema(schema)
         with self._backend.writing() as connection:
@@ -94,7 +103,13 @@ class Store:
             services.add_deployment(connection, deployment, schema)
 
     def deployments(self) -> pd.DataFrame:
-        """Return one row for each deployment, newest first, with the fields of ``Deployment``."""
+        """Return one row for each deployment, newest first, with the fields of ``Deployment``.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.deployments()["deployment_crn"].tolist()
+        ['crn:deployment:1']
+        """
         columns = services.DEPLOYMENTS.selected_columns
         statement = services.DEPLOYMENTS.order_by(tables.deployment.c.id.desc()).with_only_columns(
             *(columns[name] for name in services.DEPLOYMENT_COLUMNS)
@@ -106,12 +121,24 @@ class Store:
         """Return the newest deployment of a name, or the one with a CRN.
 
         Raises ``UnknownDeployment``, naming the nearest.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.deployment("flight")
+        Traceback (most recent call last):
+        utils.records.UnknownDeployment: no deployment is called 'flight'; the nearest is 'flights'
         """
         with self._backend.reading() as connection:
             return services.as_deployment(services.find_deployment(connection, name_or_crn))
 
     def schema(self, deployment: str) -> Schema:
-        """Return what a deployment, the newest of its name, takes and answers."""
+        """Return what a deployment, the newest of its name, takes and answers.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.schema("flights").names
+        ('distance_miles', 'carrier')
+        """
         with self._backend.reading() as connection:
             return services.as_schema(services.find_deployment(connection, deployment))
 
@@ -126,6 +153,14 @@ class Store:
 
         Raises ``DuplicatePrediction`` for an id that is stored already or comes twice, and
         ``ValueError`` naming the column, the row and the value that the table cannot hold.
+
+        >>> from utils.store.example import example_store
+        >>> noon = datetime.fromisoformat("2013-04-02T12:00Z")
+        >>> row = ("c", noon, "1", "tower", 1.8, 7.5, None, 733.0, "AA")
+        >>> with example_store() as store:
+        ...     store.append("flights", [row])
+        ...     len(store.read("flights"))
+        3
         """
         self._insert(
             deployment,
@@ -140,6 +175,12 @@ class Store:
         ``score`` and inputs that the model does not require may be left out, and are missing.
 
         Raises as ``append`` does, and ``ValueError`` for a column that is missing or unknown.
+
+        >>> from utils.store.example import example_store
+        >>> from utils.store.example import PREDICTIONS
+        >>> with example_store() as store:
+        ...     store.write_predictions("flights", PREDICTIONS.assign(prediction_id=["c", "d"]))
+        2
         """
         frame = frame.reset_index(drop=True)
         return self._insert(
@@ -175,6 +216,11 @@ class Store:
         """Return the stored predictions with these ids, in the order asked, without labels.
 
         An id that is not stored has no row, and that is no error.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.find("flights", ["b", "nobody", "a"])["prediction"].tolist()
+        [-3.0, 12.5]
         """
         ids = values.encode("prediction_ids", "id", prediction_ids)
         with self._backend.reading() as connection:
@@ -210,6 +256,13 @@ class Store:
         ``deployment``, the CRN. The dtypes hang on the kinds alone; see ``values.to_frame``.
 
         Raises ``UnknownDeployment``, and ``ValueError`` for an unknown column or a naive datetime.
+
+        >>> from utils.store.example import example_store
+        >>> one = datetime.fromisoformat("2013-04-01T13:00Z")
+        >>> with example_store() as store:
+        ...     store.read("flights", end=one, columns=["prediction_id", "carrier"])
+          prediction_id carrier
+        0             a      UA
         """
         bounds = {
             name: values.encode_one(name, "datetime", moment)
@@ -243,6 +296,13 @@ class Store:
         Raises ``UnknownPrediction`` naming the ids that the store, or the ``deployment``, lacks,
         and ``ValueError`` for a label of the wrong kind, or an id that two deployments have when
         none is named.
+
+        >>> from utils.store.example import example_store
+        >>> landed = pd.to_datetime(["2013-04-01T15Z"])
+        >>> labels = pd.DataFrame({"prediction_id": ["a"], "label": [20.0], "known_at": landed})
+        >>> with example_store() as store:
+        ...     store.write_labels(labels), store.write_labels(labels)
+        ({'new': 1, 'revised': 0, 'repeated': 0}, {'new': 0, 'revised': 0, 'repeated': 1})
         """
         with self._backend.writing() as connection:
             chosen = services.services_called(connection, deployment)
@@ -253,6 +313,11 @@ class Store:
         """Return every label ever stored: prediction_id, label, known_at, revision.
 
         Revisions count from 1 in the order of writing, which need not be that of ``known_at``.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.labels("flights").columns.tolist()
+        ['prediction_id', 'label', 'known_at', 'revision']
         """
         with self._backend.reading() as connection:
             [service] = services.services_called(connection, deployment)
@@ -275,6 +340,12 @@ class Store:
         unless given.
 
         Raises ``UnknownPrediction``, and ``ValueError`` for an id that two deployments have.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.track("a", {"explained": True})
+        ...     store.metrics(prediction_id="a")[0]["metrics"]
+        {'explained': True}
         """
         id = values.encode_one("prediction_id", "id", prediction_id)
         row = {
@@ -296,6 +367,13 @@ class Store:
         """Add metrics of a deployment over a window of time.
 
         Raises ``UnknownDeployment``, and ``ValueError`` for a window that ends before it starts.
+
+        >>> from utils.store.example import example_store
+        >>> start, end = (datetime.fromisoformat(f"2013-04-0{day}T00Z") for day in (1, 8))
+        >>> with example_store() as store:
+        ...     store.track_aggregate("crn:deployment:1", {"mae": 13.6}, start, end)
+        ...     store.metrics()[-1]["metrics"]
+        {'mae': 13.6}
         """
         row = {
             "start_time": values.encode_one("start", "moment", start),
@@ -328,6 +406,11 @@ class Store:
         deployment.
 
         Raises ``UnknownDeployment`` when CRNs are given and no deployment has them all.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     [(one["prediction_id"], one["metrics"]) for one in store.metrics()]
+        [('a', {}), ('b', {})]
         """
         crns = {
             "deployment_crn": deployment_crn,
@@ -349,6 +432,12 @@ class Store:
         """Let the holder of a key call a deployment; the key itself is never stored.
 
         The same hash again changes only its client.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.add_key("flights", "5f2b", client="tower")
+        ...     store.keys("flights")
+        [('5f2b', 'tower')]
         """
         row = {
             "key_hash": values.encode_one("key_hash", "string", key_hash),
@@ -362,7 +451,13 @@ class Store:
             connection.execute(sa.insert(key).values(service=service.id, **row))
 
     def keys(self, deployment: str) -> list[tuple[str, str]]:
-        """Return the hashes of the keys that open a deployment, each with its client."""
+        """Return the hashes of the keys that open a deployment, each with its client.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.keys("flights")
+        []
+        """
         with self._backend.reading() as connection:
             [service] = services.services_called(connection, deployment)
             key = tables.access_key
@@ -377,6 +472,12 @@ class Store:
         """Let a key open nothing any more.
 
         Raises ``ValueError`` for a hash that the deployment does not have.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.revoke_key("flights", "5f2b")
+        Traceback (most recent call last):
+        ValueError: key_hash='5f2b': opens nothing of 'flights'
         """
         with self._backend.writing() as connection:
             [service] = services.services_called(connection, deployment)
@@ -392,6 +493,12 @@ class Store:
         """Drop the predictions whose event time is before a moment; return how many they were.
 
         Their labels and tracked metrics go with them; aggregates stay. The audit says why.
+
+        >>> from utils.store.example import example_store
+        >>> one = datetime.fromisoformat("2013-04-01T13:00Z")
+        >>> with example_store() as store:
+        ...     store.retain("flights", before=one, reason="kept for an hour")
+        1
         """
         moment = values.encode_one("before", "moment", before)
         said = removal.check_reason(reason)
@@ -423,6 +530,13 @@ class Store:
 
         Raises ``ValueError`` for a column that names no subject or a reason that tells the value,
         and ``StoreUnavailable`` when the rows are erased but the files are in use.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.erase("flights", column="client", value="tower", reason="asked on 2 April")
+        ...     store.read("flights")["client"].tolist()
+        1
+        ['gate']
         """
         with self._backend.writing() as connection:
             [service] = services.services_called(connection, deployment)
@@ -453,12 +567,26 @@ class Store:
         return counts["predictions"]
 
     def audit(self) -> pd.DataFrame:
-        """Return what was removed, oldest first, with the columns ``removal.AUDIT_COLUMNS``."""
+        """Return what was removed, oldest first, with the columns ``removal.AUDIT_COLUMNS``.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     len(store.audit())
+        0
+        """
         with self._backend.reading() as connection:
             return frames.frame(connection, removal.AUDIT, removal.AUDIT_COLUMNS)
 
     def erasures(self, deployment: str, *, column: str, value: Any) -> pd.DataFrame:
-        """Return the rows of the audit that tell of the erasure of this very value."""
+        """Return the rows of the audit that tell of the erasure of this very value.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.erase("flights", column="client", value="tower", reason="asked on 2 April")
+        ...     store.erasures("flights", column="client", value="tower")["reason"].tolist()
+        1
+        ['asked on 2 April']
+        """
         with self._backend.writing() as connection:
             [service] = services.services_called(connection, deployment)
             _, subject = removal.subject(service, column, value)

@@ -198,8 +198,8 @@ def make_service(*, id: int, name: str, output: Kind, features: tuple[Feature, .
         f"vigia_label_{id}",
         own,
         Column("prediction", BigInteger, primary_key=True, autoincrement=False),
+        Column("known_at", BigInteger, primary_key=True, autoincrement=False),
         Column("revision", Integer, primary_key=True, autoincrement=False),
-        Column("known_at", BigInteger, nullable=False),
         Column("label", TYPES[output], nullable=False),
         sqlite_with_rowid=False,
     )

@@ -182,31 +182,39 @@ def encode(name: str, kind: str, values: Sequence[Any], rows: Iterable[int] = ()
     return encoded
 
 
+def _is_plain_text(kind: str, texts: pa.Array) -> bool:
+    """Tell whether all texts can be stored, as far as ``kind`` asks; ``None`` is for others."""
+    if pc.any(pc.match_substring(texts, "\0")).as_py():
+        return False
+    lengths = pc.min_max(pc.utf8_length(texts)).as_py()
+    return kind != "id" or 1 <= (lengths["min"] or 0) <= lengths["max"] <= LONGEST_ID
+
+
 def _fast(kind: str, values: pd.Series) -> list[Any] | None:
     """Return a column of the kind's own dtype without a look at each value, else ``None``."""
     dtype = values.dtype
     if kind in ("double", "float") and dtype in ("float64", "float32"):
-        numbers = values.to_numpy(dtype="float64")
+        plain = values.to_numpy(dtype="float64")
     elif kind in ("long", "integer") and dtype in ("int64", "int32", "int16", "int8"):
         return values.to_list()
     elif kind == "boolean" and dtype == "bool":
         return values.to_list()
     elif kind in ("datetime", "moment") and isinstance(dtype, pd.DatetimeTZDtype):
-        numbers = values.dt.as_unit("us").astype("int64").to_numpy()
-    elif kind == "string" and dtype == "str":
-        if pc.any(pc.match_substring(pa.array(values, type=pa.string()), "\0")).as_py():
+        plain = values.dt.as_unit("us").astype("int64").to_numpy()
+    elif kind in ("string", "id") and dtype == "str":
+        if not _is_plain_text(kind, pa.array(values, type=pa.string())):
             return None
-        numbers = values.to_numpy(dtype="object")
+        plain = values.to_numpy(dtype="object")
     else:
         return None
     missing = values.isna().to_numpy()
     if not missing.any():
-        return numbers.tolist()
+        return plain.tolist()
     if kind in REQUIRED:
         return None
-    numbers = numbers.astype("object")
-    numbers[missing] = None
-    return numbers.tolist()
+    plain = plain.astype("object")
+    plain[missing] = None
+    return plain.tolist()
 
 
 def encode_column(name: str, kind: str, values: pd.Series) -> list[Any]:
