@@ -137,12 +137,20 @@ def test_a_parameter_reaches_the_notebook(notebooks, tmp_path):
     assert outputs(tmp_path / "out" / "en" / "02_breaks.ipynb")[0].startswith("4 days\n")
 
 
+def test_the_language_may_be_given_as_papermill_gives_it(notebooks, tmp_path):
+    out = tmp_path / "out"
+    ran = vigia("run", notebooks / "01_works.ipynb", "-p", "language", "en", "--out", out)
+    assert ran.returncode == 0, ran.stderr
+    assert outputs(out / "en" / "01_works.ipynb")[0].startswith("3 days\n")
+    assert not (out / "pt").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["-p", "n_day", "4"], "no notebook has the parameter n_day; the nearest is n_days"),
         (["-p", "n_days", "abc"], "parameter n_days takes int, not 'abc'"),
-        (["-p", "language", "en"], "the language is chosen by --language"),
+        (["-p", "language", "fr"], "language='fr': the languages are pt, en"),
         (["--language", "fr"], "invalid choice: 'fr'"),
         (["--jobs", "0"], "0 < 1"),
     ],

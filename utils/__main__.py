@@ -45,7 +45,7 @@ def _run(chosen: argparse.Namespace) -> int:
     index = runs.write_index(outcomes, out=out)
     print(
         tr(
-            pt=f"Cadernos executados e suas páginas: {index}",
+            pt=f"Notebooks executados e suas páginas: {index}",
             en=f"Executed notebooks and their pages: {index}",
         )
     )
@@ -197,7 +197,7 @@ def _add_run(commands) -> None:
         "run",
         _run,
         tr(
-            pt="executa cadernos com o papermill; sem nenhum, o curso inteiro",
+            pt="executa notebooks com o papermill; sem nenhum, o curso inteiro",
             en="runs notebooks through papermill; with none, the whole course",
         ),
     )
@@ -309,7 +309,7 @@ def _add_serve(commands) -> None:
         "--no-capture",
         dest="capture",
         action="store_false",
-        help=tr(pt="não guarda as predições", en="does not store the predictions"),
+        help=tr(pt="não guarda as previsões", en="does not store the predictions"),
     )
 
 

@@ -192,12 +192,12 @@ def checked_parameters(
             nearest = ", ".join(get_close_matches(parameter, names, n=1, cutoff=0))
             raise BadParameter(
                 tr(
-                    pt=f"nenhum caderno tem o parâmetro {parameter}; o mais próximo é {nearest}",
+                    pt=f"nenhum notebook tem o parâmetro {parameter}; o mais próximo é {nearest}",
                     en=f"no notebook has the parameter {parameter}; the nearest is {nearest}",
                 )
                 if nearest
                 else tr(
-                    pt=f"nenhum caderno tem o parâmetro {parameter}, nem qualquer outro",
+                    pt=f"nenhum notebook tem o parâmetro {parameter}, nem qualquer outro",
                     en=f"no notebook has the parameter {parameter}, nor any other",
                 )
             )
@@ -521,15 +521,15 @@ def index_page(outcomes: Sequence[Outcome], *, folder: Path) -> str:
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Vigia: cadernos executados · executed notebooks</title>
+<title>Vigia: notebooks executados · executed notebooks</title>
 <style>{_STYLE}</style>
 </head>
 <body>
 <main>
-<h1>Cadernos executados <span lang="en">· Executed notebooks</span></h1>
+<h1>Notebooks executados <span lang="en">· Executed notebooks</span></h1>
 <table>
 <thead><tr>
-<th scope="col">Caderno <span lang="en">· Notebook</span></th>
+<th scope="col">Notebook <span lang="en">· Notebook</span></th>
 <th scope="col">Título <span lang="en">· Title</span></th>
 <th scope="col">Idioma <span lang="en">· Language</span></th>
 <th scope="col">Segundos <span lang="en">· Seconds</span></th>

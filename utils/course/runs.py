@@ -57,7 +57,7 @@ def found_notebook(name: str) -> Path:
         nearest = get_close_matches(as_path.stem, by_name, n=1, cutoff=0)
         raise UnknownNotebook(
             tr(
-                pt=f"nenhum caderno {name}; o mais próximo é {', '.join(nearest) or 'nenhum'}",
+                pt=f"nenhum notebook {name}; o mais próximo é {', '.join(nearest) or 'nenhum'}",
                 en=f"no notebook {name}; the nearest is {', '.join(nearest) or 'none'}",
             )
         )
@@ -79,10 +79,7 @@ def planned(
     ``BadParameter``, or ``SourceError`` for a file that is no notebook.
     """
     paths = list(dict.fromkeys(map(found_notebook, names))) or course_notebooks()
-    if any(name == "language" for name, _ in parameters):
-        raise BadParameter(
-            tr(pt="o idioma se escolhe com --language", en="the language is chosen by --language")
-        )
+    languages, parameters = _languages(languages, parameters)
     originals = {path: builder.read(path) for path in paths}
     values = checked_parameters(
         parameters, {str(path): notebook for path, notebook in originals.items()}
@@ -113,6 +110,26 @@ def planned(
     return Plan(jobs=jobs, broken=broken)
 
 
+def _languages(
+    languages: Sequence[str], parameters: Sequence[tuple[str, str]]
+) -> tuple[Sequence[str], Sequence[tuple[str, str]]]:
+    """Return the languages to run and the other parameters: ``-p language`` chooses, as papermill's.
+
+    Raises ``BadParameter`` for a language that the course does not have.
+    """
+    chosen = [value for name, value in parameters if name == "language"]
+    for value in chosen:
+        if value not in LANGUAGES:
+            raise BadParameter(
+                tr(
+                    pt=f"language={value!r}: os idiomas são {', '.join(LANGUAGES)}",
+                    en=f"language={value!r}: the languages are {', '.join(LANGUAGES)}",
+                )
+            )
+    others = [(name, value) for name, value in parameters if name != "language"]
+    return (chosen[-1:] or languages), others
+
+
 def _editions(
     notebook: NotebookNode, languages: Sequence[str], *, name: str
 ) -> dict[str, NotebookNode]:
@@ -132,7 +149,7 @@ def _refuse_two_into_one(jobs: Sequence[Job]) -> None:
         if outputs.count(job.output) > 1:
             raise UnknownNotebook(
                 tr(
-                    pt=f"dois cadernos {job.name} ({job.language}): rode um de cada vez",
+                    pt=f"dois notebooks {job.name} ({job.language}): rode um de cada vez",
                     en=f"two notebooks {job.name} ({job.language}): run one at a time",
                 )
             )
