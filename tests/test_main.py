@@ -329,6 +329,8 @@ def test_serve_passes_on_what_it_was_given(monkeypatch):
                 "jupyterlab",
                 f"--ServerApp.root_dir={ROOT}",
                 "--LabApp.default_url=/lab/tree/labs_en",
+                "--LabApp.news_url=None",
+                "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
                 "--no-browser",
             ],
         ),

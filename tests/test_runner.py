@@ -353,7 +353,7 @@ def test_the_index_names_what_ran_in_both_languages(tmp_path):
     resources = Resources(text)
     assert resources.fetched == []
     assert resources.languages == ["pt-BR"]
-    assert 'Caderno <span lang="en">· Notebook</span>' in text
+    assert '<th scope="col">Notebook</th>' in text
     assert '<td lang="pt-BR"><a href="out/toy.html">toy</a></td>' in text
     assert '<td class="number">1.2</td><td>pronto <span lang="en">· done</span></td>' in text
     assert "&lt;bad&gt;" in text

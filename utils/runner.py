@@ -529,7 +529,7 @@ def index_page(outcomes: Sequence[Outcome], *, folder: Path) -> str:
 <h1>Notebooks executados <span lang="en">· Executed notebooks</span></h1>
 <table>
 <thead><tr>
-<th scope="col">Notebook <span lang="en">· Notebook</span></th>
+<th scope="col">Notebook</th>
 <th scope="col">Título <span lang="en">· Title</span></th>
 <th scope="col">Idioma <span lang="en">· Language</span></th>
 <th scope="col">Segundos <span lang="en">· Seconds</span></th>
