@@ -37,6 +37,7 @@ HINTS = (
     ("read-only", "you must be allowed to write the database"),
     ("locked", f"another program held it for more than {BUSY_TIMEOUT_S} s: try again"),
     ("lock timeout", f"another program held it for more than {BUSY_TIMEOUT_S} s: try again"),
+    ("row is too big", "PostgreSQL gives a row 8 kB: too many inputs for it hold text; use SQLite"),
     ("is full", "free space on the disk"),
     ("No space left", "free space on the disk"),
     ("password authentication", "correct the user and the password in the URL"),

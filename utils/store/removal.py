@@ -81,7 +81,7 @@ def write_audit(
             action=action,
             deployment=service.name,
             reason=reason,
-            done_at=values.encode_one("done_at", "datetime", done_at),
+            done_at=values.encode_required("done_at", "datetime", done_at),
             **counts,
             **about,
         )
@@ -90,8 +90,8 @@ def write_audit(
 
 def check_reason(reason: str, *, without: Any = None) -> str:
     """Refuse a reason that is empty, or that tells the very value that is being erased."""
-    said = values.encode_one("reason", "string", reason)
-    if not (said or "").strip():
+    said = values.encode_required("reason", "string", reason)
+    if not said.strip():
         raise ValueError(f"reason={reason!r}: say why, the audit keeps it")
     if without is not None and re.search(rf"(?<!\w){re.escape(str(without))}(?!\w)", said):
         raise ValueError("reason: holds the value to erase, and the audit would keep it")
@@ -111,10 +111,7 @@ def subject(service: Service, column: str, value: Any) -> tuple[sa.ColumnElement
             f"{', '.join(inputs) or 'there is none'}"
         )
     stored, kind = stored_columns(service)[column]
-    encoded = values.encode_one("value", kind, value)
-    if encoded is None:
-        raise ValueError(f"value={value!r}: a missing value is nobody's")
-    return stored, encoded
+    return stored, values.encode_required("value", kind, value)
 
 
 def forget_client(connection: sa.Connection, service: Service, client: str) -> None:

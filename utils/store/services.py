@@ -25,8 +25,8 @@ from utils.records import (
 from utils.store import tables, values
 from utils.store.tables import Feature, Service, make_service
 
-MOST_INPUTS = 1_500
-"""Inputs of one model; a table of PostgreSQL has at most 1,600 columns."""
+MOST_INPUTS = 900
+"""Inputs of one model: so many numbers fit in the 8 kB that PostgreSQL gives a row."""
 
 DEPLOYMENT_COLUMNS: dict[str, Kind] = {
     "name": "string",
@@ -95,7 +95,7 @@ def find_deployment(connection: sa.Connection, name_or_crn: str) -> sa.Row:
 
     Raises ``UnknownDeployment``.
     """
-    wanted = values.encode_one("deployment", "string", name_or_crn)
+    wanted = values.encode_required("deployment", "string", name_or_crn)
     found = connection.execute(_WANTED, {"wanted": wanted}).one_or_none()
     if found is None:
         raise _unknown_deployment(connection, name_or_crn)
@@ -109,7 +109,9 @@ def services_called(connection: sa.Connection, name: str | None) -> list[Service
     """
     ids = sa.select(tables.service.c.id).order_by(tables.service.c.id)
     if name is not None:
-        ids = ids.where(tables.service.c.name == values.encode_one("deployment", "string", name))
+        ids = ids.where(
+            tables.service.c.name == values.encode_required("deployment", "string", name)
+        )
     found = connection.scalars(ids).all()
     if name is not None and not found:
         raise _unknown_deployment(connection, name)
@@ -179,15 +181,12 @@ def load_layout(connection: sa.Connection, deployment: sa.Row) -> Layout:
 def add_deployment(connection: sa.Connection, deployment: Deployment, schema: Schema) -> None:
     """Record a deployment whose schema is checked, and make or widen the table of its name."""
     row = {
-        name: values.encode_one(name, kind, getattr(deployment, name))
+        name: values.encode_required(name, kind, getattr(deployment, name))
         for name, kind in DEPLOYMENT_COLUMNS.items()
     } | {
         "inputs": json.dumps([asdict(column) for column in schema.columns]),
         "output": schema.output,
     }
-    missing = [name for name, value in row.items() if value is None]
-    if missing:
-        raise ValueError(f"deployment: {missing[0]} is missing")
     if not _is_known(connection, row):
         name, output = row.pop("name"), row.pop("output")
         service_id = _service_with_room(
@@ -300,11 +299,11 @@ def check_names(names: Iterable[str]) -> None:
     names = list(names)
     if len(names) > MOST_INPUTS:
         raise ValueError(
-            f"schema: {len(names):,} inputs are more than a table holds ({MOST_INPUTS:,})"
+            f"schema: {len(names):,} inputs are more than a row holds ({MOST_INPUTS:,})"
         )
     seen: dict[str, str] = {}
     for name in names:
-        values.encode_one("schema: the name of an input", "string", name)
+        values.encode_required("schema: the name of an input", "string", name)
         read_as = tables.input_column(name)
         if read_as in seen:
             raise ValueError(

@@ -347,10 +347,10 @@ class Store:
         ...     store.metrics(prediction_id="a")[0]["metrics"]
         {'explained': True}
         """
-        id = values.encode_one("prediction_id", "id", prediction_id)
+        id = values.encode_required("prediction_id", "id", prediction_id)
         row = {
             "known_at": values.encode_one("known_at", "datetime", known_at or utc_now()),
-            "metrics": values.encode_one("metrics", "json", dict(metrics)),
+            "metrics": values.encode_required("metrics", "json", dict(metrics)),
         }
         with self._backend.writing() as connection:
             everywhere = services.services_called(connection, None)
@@ -376,9 +376,9 @@ class Store:
         {'mae': 13.6}
         """
         row = {
-            "start_time": values.encode_one("start", "moment", start),
-            "end_time": values.encode_one("end", "moment", end),
-            "metrics": values.encode_one("metrics", "json", dict(metrics)),
+            "start_time": values.encode_required("start", "datetime", start),
+            "end_time": values.encode_required("end", "datetime", end),
+            "metrics": values.encode_required("metrics", "json", dict(metrics)),
         }
         if row["end_time"] < row["start_time"]:
             raise ValueError(f"end={end}: is before start={start}")
@@ -440,8 +440,8 @@ class Store:
         [('5f2b', 'tower')]
         """
         row = {
-            "key_hash": values.encode_one("key_hash", "string", key_hash),
-            "client": values.encode_one("client", "string", client),
+            "key_hash": values.encode_required("key_hash", "string", key_hash),
+            "client": values.encode_required("client", "string", client),
         }
         with self._backend.writing() as connection:
             self._backend.lock(connection, 0)
@@ -500,7 +500,7 @@ class Store:
         ...     store.retain("flights", before=one, reason="kept for an hour")
         1
         """
-        moment = values.encode_one("before", "moment", before)
+        moment = values.encode_required("before", "datetime", before)
         said = removal.check_reason(reason)
         with self._backend.writing() as connection:
             [service] = services.services_called(connection, deployment)

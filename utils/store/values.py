@@ -163,6 +163,19 @@ def encode_one(name: str, kind: str, value: Any) -> Any:
         raise ValueError(f"{name}: {error}") from error
 
 
+def encode_required(name: str, kind: str, value: Any) -> Any:
+    """Return one value as ``encode_one`` does; it must not be missing.
+
+    >>> encode_required("client", "string", None)
+    Traceback (most recent call last):
+    ValueError: client: is missing
+    """
+    encoded = encode_one(name, kind, value)
+    if encoded is None:
+        raise ValueError(f"{name}: is missing")
+    return encoded
+
+
 def encode(name: str, kind: str, values: Sequence[Any], rows: Iterable[int] = ()) -> list[Any]:
     """Return values as the database takes them; the error names the column and the row.
 
