@@ -645,7 +645,7 @@ def test_a_reference_of_many_windows_is_refused():
 def test_the_arrival_of_labels_is_a_plain_share_when_all_have_had_time():
     frame = flights(500)
     delay = (frame["label_known_at"] - frame["event_time"]) / pd.Timedelta("1h")
-    found = label_arrival(frame, delays=["12h", "2D", "4D"], known_as_of="2014-07-01T00Z")
+    found = label_arrival(frame, delays_hours=[12, 48, 96], known_as_of="2014-07-01T00Z")
     assert found["delay_hours"].tolist() == [12.0, 48.0, 96.0]
     expected = [(delay <= hours).mean() for hours in (12, 48, 96)]
     assert found["share"].tolist() == pytest.approx(expected)
@@ -659,16 +659,22 @@ def test_recent_predictions_do_not_make_labels_look_slow():
     waiting = frame[(frame["event_time"] > as_of - pd.Timedelta("3D"))]
     naive = (waiting["label_known_at"] <= as_of).mean()
     truth = ((waiting["label_known_at"] - waiting["event_time"]) <= pd.Timedelta("3D")).mean()
-    found = label_arrival(frame, delays=["3D"], known_as_of=as_of)["share"][0]
+    found = label_arrival(frame, delays_hours=[72], known_as_of=as_of)["share"][0]
     assert abs(found - truth) < 0.05 < truth - naive
+
+
+def test_a_delay_before_the_prediction_is_refused():
+    with pytest.raises(ValueError, match=r"delays_hours=\[1, -2\]: each must be 0 or more"):
+        label_arrival(flights(5), delays_hours=[1, -2], known_as_of=START)
 
 
 def test_nothing_is_said_beyond_the_age_of_the_oldest_prediction():
     frame = flights(48)
-    found = label_arrival(frame, delays=["1h", "9D"], known_as_of=START + pd.Timedelta("2D"))
-    assert found["share"].notna().tolist() == [True, False]
-    assert found["n"].tolist()[1] == 0
-    nothing = label_arrival(frame.iloc[:0], delays=["1h"], known_as_of=START)
+    found = label_arrival(frame, delays_hours=[0, 1, 216], known_as_of=START + pd.Timedelta("2D"))
+    assert found["share"].notna().tolist() == [True, True, False]
+    assert found["share"][0] == 0
+    assert found["n"].tolist() == [48, 48, 0]
+    nothing = label_arrival(frame.iloc[:0], delays_hours=[1], known_as_of=START)
     assert nothing["share"].isna().all()
 
 

@@ -540,7 +540,7 @@ def change(reference: pd.DataFrame, current: pd.DataFrame) -> pd.DataFrame:
 def label_arrival(
     frame: pd.DataFrame,
     *,
-    delays: Sequence[windows.Length],
+    delays_hours: Sequence[float],
     known_as_of: windows.Moment,
     level: float = 0.95,
     time_column: str = "event_time",
@@ -557,7 +557,7 @@ def label_arrival(
     It takes recent predictions to be labelled like the older ones: a delay that has just begun to
     grow shows late. Intervals take rows as independent.
 
-    Raises ``ValueError`` for a delay that is no length of time, and as ``performance`` does.
+    Raises ``ValueError`` for a negative delay, and as ``performance`` does.
 
     Source: E. L. Kaplan and P. Meier (1958), "Nonparametric estimation from incomplete
     observations", Journal of the American Statistical Association 53; ``scipy.stats.ecdf``.
@@ -565,7 +565,7 @@ def label_arrival(
     >>> frame = pd.DataFrame({
     ...     "event_time": pd.to_datetime(["2013-07-01T00Z", "2013-07-01T00Z"]),
     ...     "label_known_at": pd.to_datetime(["2013-07-01T03Z", None])})
-    >>> arrived = label_arrival(frame, delays=["2h", "4h"], known_as_of="2013-07-02T00Z")
+    >>> arrived = label_arrival(frame, delays_hours=[2, 4], known_as_of="2013-07-02T00Z")
     >>> print(arrived[["delay_hours", "share", "n"]].to_string(index=False))
      delay_hours  share  n
              2.0    0.0  2
@@ -573,8 +573,10 @@ def label_arrival(
     """
     checked_level(level)
     as_of = windows.whole_microseconds(windows.moment(known_as_of, argument="known_as_of"))
-    steps = [windows.length(delay, argument="delays") for delay in delays]
-    steps = np.array([windows.whole_microseconds(step) for step in steps], dtype=np.int64)
+    delays = np.asarray(delays_hours, dtype=float)
+    if not (delays >= 0).all():
+        raise ValueError(f"delays_hours={delays_hours!r}: each must be 0 or more")
+    steps = np.round(delays * 3.6e9).astype(np.int64)
     made_at = windows.times(frame, time_column, argument="time_column")
     known_at = windows.column(frame, known_at_column, argument="known_at_column")
     arrived_at = windows.microseconds(known_at, argument="known_at_column")
@@ -595,6 +597,4 @@ def label_arrival(
             np.where(observed, each.evaluate(steps), np.nan)
             for each in (curve, within.low, within.high)
         )
-    return pd.DataFrame(
-        {"delay_hours": steps / 3.6e9, "share": share, "low": low, "high": high, "n": n}
-    )
+    return pd.DataFrame({"delay_hours": delays, "share": share, "low": low, "high": high, "n": n})

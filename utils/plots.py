@@ -1,0 +1,754 @@
+"""Tables to pictures: each function draws one table on ``Axes`` and computes nothing.
+
+The title, which states the finding, is the caller's; axes, units and the moment at which labels
+were known come from the table. Colours are Okabe and Ito's, told apart by markers and dashes too,
+so that the pictures survive grey paper and colour blindness.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.dates as mdates
+import numpy as np
+import pandas as pd
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL import Image
+
+from utils.text import tr
+
+BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#D55E00",
+)
+"""Okabe and Ito's palette. Vermillion is kept for what calls for attention: thresholds, alarms and
+incidents. Source: M. Okabe and K. Ito (2008), "Color universal design"."""
+
+GREY = "#595959"
+LOOKS = (
+    {"color": BLUE, "marker": "o", "linestyle": "-"},
+    {"color": ORANGE, "marker": "s", "linestyle": "--"},
+    {"color": GREEN, "marker": "^", "linestyle": "-."},
+    {"color": PURPLE, "marker": "D", "linestyle": ":"},
+    {"color": SKY, "marker": "v", "linestyle": (0, (6, 2))},
+    {"color": "black", "marker": "X", "linestyle": (0, (1, 3))},
+)
+"""How the first, the second … line of a picture looks."""
+
+STYLE: dict[str, Any] = {
+    "figure.figsize": (8.0, 3.9),
+    "figure.dpi": 96,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.09,
+    "figure.constrained_layout.w_pad": 0.09,
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "axes.titlesize": 12.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlepad": 12,
+    "axes.labelsize": 10.5,
+    "axes.labelcolor": GREY,
+    "axes.edgecolor": "#8C8C8C",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "axes.prop_cycle": mpl.cycler(color=[look["color"] for look in LOOKS]),
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.8,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "ytick.left": False,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5.5,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.6,
+}
+
+_SHARES = {
+    "accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "balanced_accuracy",
+    "positive_rate",
+    "base_rate",
+    "within",
+    "labelled_share",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Put the course's look in force for a while; every function here does so itself.
+
+    >>> with style():
+    ...     mpl.rcParams["axes.spines.top"]
+    False
+    """
+    with mpl.rc_context(STYLE):
+        yield
+
+
+# --------------------------------------------------------------------------- numbers and words
+
+
+def number(value: float, *, digits: int = 6) -> str:
+    """Return a number as it is written in the language in force.
+
+    >>> from utils.text import using
+    >>> with using("pt"):
+    ...     number(-1234.5)
+    '−1.234,5'
+    """
+    text = f"{value:,.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
+    return tr(pt=text.translate(str.maketrans(",.-", ".,−")), en=text.replace("-", "−"))
+
+
+def percent(share: float) -> str:
+    """Return a share of 1 as a percentage.
+
+    >>> from utils.text import using
+    >>> with using("pt"):
+    ...     percent(0.125)
+    '12,5%'
+    """
+    return f"{number(100 * share, digits=4)}%"
+
+
+def date(moment: pd.Timestamp, *, time: bool = False) -> str:
+    """Return a moment in UTC as a date, with its time where asked for.
+
+    >>> from utils.text import using
+    >>> with using("en"):
+    ...     date(pd.Timestamp("2013-07-31T12:30Z"), time=True)
+    '31 Jul 2013, 12:30 UTC'
+    """
+    day = f"{moment.day} {_months()[moment.month - 1]} {moment.year}"
+    return f"{day}, {moment:%H:%M} UTC" if time else day
+
+
+def metric_name(metric: str) -> str:
+    """Return the name of a metric in the language in force; an unknown one as it is.
+
+    >>> from utils.text import using
+    >>> with using("en"):
+    ...     metric_name("mae"), metric_name("mae_change")
+    ('mean absolute error', 'change in mean absolute error')
+    """
+    if metric.endswith("_change"):
+        name = metric_name(metric.removesuffix("_change"))
+        return tr(pt=f"mudança: {name}", en=f"change in {name}")
+    names = {
+        "mae": tr(pt="erro absoluto médio", en="mean absolute error"),
+        "rmse": tr(pt="raiz do erro quadrático médio", en="root mean squared error"),
+        "bias": tr(pt="viés: previsto − observado", en="bias: predicted − observed"),
+        "r2": tr(pt="R²", en="R²"),
+        "median_absolute_error": tr(pt="erro absoluto mediano", en="median absolute error"),
+        "within": tr(pt="previsões dentro da tolerância", en="predictions within tolerance"),
+        "accuracy": tr(pt="acurácia", en="accuracy"),
+        "precision": tr(pt="precisão", en="precision"),
+        "recall": tr(pt="revocação", en="recall"),
+        "specificity": tr(pt="especificidade", en="specificity"),
+        "f1": tr(pt="F1", en="F1"),
+        "macro_f1": tr(pt="F1 médio das classes", en="F1, mean of the classes"),
+        "balanced_accuracy": tr(pt="acurácia balanceada", en="balanced accuracy"),
+        "positive_rate": tr(pt="previsões positivas", en="positive predictions"),
+        "base_rate": tr(pt="rótulos positivos", en="positive labels"),
+        "roc_auc": tr(pt="área sob a curva ROC", en="area under the ROC curve"),
+        "average_precision": tr(pt="precisão média", en="average precision"),
+        "log_loss": tr(pt="perda logarítmica", en="log loss"),
+        "brier": tr(pt="escore de Brier", en="Brier score"),
+        "calibration_bias": tr(
+            pt="viés de calibração: escore − rótulo", en="calibration bias: score − label"
+        ),
+        "labelled_share": tr(pt="rótulos conhecidos", en="labels known"),
+    }
+    return names.get(metric, metric.replace("_", " "))
+
+
+def _months() -> list[str]:
+    return tr(
+        pt="jan fev mar abr mai jun jul ago set out nov dez",
+        en="Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    ).split()
+
+
+class _DateTicks(mdates.AutoDateFormatter):
+    """Write the ticks of a time axis: months, days or hours, and below them what changes."""
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        moments = [mdates.num2date(value) for value in values]
+        midnight = all(m.hour == m.minute == 0 for m in moments)
+        monthly = midnight and all(m.day == 1 for m in moments)
+        labels, before = [], None
+        for m in moments:
+            day = f"{m.day} {_months()[m.month - 1]}"
+            if monthly:
+                above, below = _months()[m.month - 1], f"{m.year}"
+            elif midnight:
+                above, below = day, f"{m.year}"
+            else:
+                above, below = f"{m:%H:%M}", day
+            labels.append(above if below == before else f"{above}\n{below}")
+            before = below
+        return labels
+
+
+# ------------------------------------------------------------------------------ parts of a picture
+
+
+@contextmanager
+def _drawing(ax: Axes | None, title: str | None) -> Iterator[Axes]:
+    """Yield the axes to draw on, in the course's look, with their title."""
+    with style():
+        if ax is None:
+            ax = plt.figure().subplots()
+        if title:
+            ax.set_title(title)
+        yield ax
+
+
+def _rows(measurements: pd.DataFrame, metric: str, *, group: str | None = None) -> pd.DataFrame:
+    rows = measurements[measurements["metric"] == metric]
+    if group is not None:
+        rows = rows[rows["group"] == group]
+    if rows.empty:
+        of_group = "" if group is None else f", group={group!r}"
+        there = measurements[["metric", "group"]].drop_duplicates().to_records(index=False).tolist()
+        raise ValueError(f"metric={metric!r}{of_group}: no such row; the table has {there}")
+    return rows.sort_values("window_start")
+
+
+def _parts(table: pd.DataFrame, group_column: str | None) -> list[tuple[Any, pd.DataFrame]]:
+    """Return the parts of a table by group, in the order in which they come; one if no column."""
+    if group_column is None:
+        return [("", table)]
+    return list(table.groupby(group_column, sort=False))
+
+
+def _looks(parts: Sequence[Any]) -> Sequence[dict[str, Any]]:
+    """Return a look for each part of a picture, while there are enough."""
+    if len(parts) > len(LOOKS):
+        raise ValueError(f"groups: {len(parts)} of them; at most {len(LOOKS)} can be told apart")
+    return LOOKS[: len(parts)]
+
+
+def _write_values(ax: Axes, metric: str, unit: str, *, axis: str = "y") -> None:
+    """Name the axis of the values, with its unit, and write its numbers."""
+    share = metric.removesuffix("_change") in _SHARES
+    write = percent if share else number
+    which = ax.yaxis if axis == "y" else ax.xaxis
+    which.set_major_formatter(FuncFormatter(lambda value, _: write(round(value, 10))))
+    which.set_label_text(metric_name(metric) + (f" ({unit})" if unit else ""))
+
+
+def _time_axis(ax: Axes) -> None:
+    locator = mdates.AutoDateLocator(minticks=4, maxticks=10)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(_DateTicks(locator))
+
+
+def _note(ax: Axes, parts: Iterable[str], *, before: str = "", width: int = 105) -> None:
+    """Write what the reader must know beside the picture, below it; break lines between parts.
+
+    ``before`` is a line of its own: the name of the axis, where it has one.
+    """
+    lines = [before, ""] if before else [""]
+    for part in filter(None, parts):
+        joined = f"{lines[-1]} · {part}" if lines[-1] else part
+        lines[-1:] = [joined] if len(joined) <= width else [lines[-1], part]
+    ax.set_xlabel("\n".join(lines), loc="left", fontsize=9, labelpad=8, linespacing=1.5)
+
+
+def _as_of(rows: pd.DataFrame) -> str:
+    known = rows["known_as_of"].dropna()
+    if known.empty:
+        return ""
+    moment = date(known.iloc[0], time=True)
+    return tr(pt=f"rótulos conhecidos até {moment}", en=f"labels known as of {moment}")
+
+
+def _window_length(rows: pd.DataFrame) -> str:
+    length = (rows["window_end"] - rows["window_start"]).iloc[0]
+    days, hours = length / pd.Timedelta("1D"), length / pd.Timedelta("1h")
+    if days == 1:
+        return tr(pt="janelas de um dia", en="windows of one day")
+    if days > 1:
+        return tr(pt=f"janelas de {number(days)} dias", en=f"windows of {number(days)} days")
+    return tr(pt=f"janelas de {number(hours)} h", en=f"windows of {number(hours)} h")
+
+
+def _middle(rows: pd.DataFrame) -> pd.Series:
+    return rows["window_start"] + (rows["window_end"] - rows["window_start"]) / 2
+
+
+def _incomplete(rows: pd.DataFrame, measurements: pd.DataFrame, *, complete: float) -> np.ndarray:
+    """Return which windows lack labels: still open at that moment, or with too few of them."""
+    shares = measurements[measurements["metric"] == "labelled_share"]
+    keys = ["group", "window_start"]
+    share = rows[keys].merge(shares[[*keys, "value"]], on=keys, how="left")["value"]
+    still_open = (rows["window_end"] > rows["known_as_of"]).to_numpy()
+    return still_open | (share.to_numpy() < complete)
+
+
+def _label_ends(ax: Axes, ends: Sequence[tuple[float, str, dict[str, Any]]]) -> None:
+    """Write names right of the lines (height, text, look), apart from each other.
+
+    A look with a marker repeats it before the name, so that the name does not rest on colour.
+    """
+    low, high = ax.get_ylim()
+    height_points = ax.get_window_extent().height * 72 / ax.figure.dpi
+    apart = 1.3 * mpl.rcParams["font.size"] / height_points
+    at = -np.inf
+    for height, text, look in sorted(ends, key=lambda end: end[0]):
+        at = max((height - low) / (high - low), at + apart)
+        marked = "marker" in look
+        if marked:
+            place = {"transform": ax.transAxes, "clip_on": False}
+            ax.plot(1.012, at, **look | {"linestyle": ""}, **place)
+        ax.annotate(
+            text,
+            (1.012, at),
+            xycoords="axes fraction",
+            xytext=(8 if marked else -3, 0),
+            textcoords="offset points",
+            va="center",
+            color="black" if marked else look["color"],
+            fontsize=10.5 if marked else 9,
+        )
+
+
+def _draw_incidents(ax: Axes, incidents: pd.DataFrame) -> None:
+    """Draw when each incident began and what it is, the time it lasted lightly shaded."""
+    for i, incident in enumerate(incidents.sort_values("start").itertuples()):
+        ax.axvspan(incident.start, incident.end, color=VERMILLION, alpha=0.07, linewidth=0)
+        ax.axvline(incident.start, color=VERMILLION, linestyle=(0, (1, 1.5)), linewidth=1.4)
+        ax.annotate(
+            str(incident.kind).replace("_", " "),
+            (mdates.date2num(incident.start), 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(4, -4 - 13 * (i % 3)),
+            textcoords="offset points",
+            va="top",
+            color=VERMILLION,
+            fontsize=9,
+        )
+
+
+def _draw_thresholds(ax: Axes, rows: pd.DataFrame) -> Iterator[tuple[float, str, dict[str, Any]]]:
+    """Draw the thresholds that the windows have, and yield what to write beside them."""
+    edges = mdates.date2num([*rows["window_start"], rows["window_end"].iloc[-1]])
+    look = {"color": VERMILLION, "linestyle": "--", "linewidth": 1.3}
+    for column in ("threshold_low", "threshold_high"):
+        level = rows[column]
+        if level.notna().any():
+            ax.stairs(level, edges, baseline=None, **look)
+            yield level.dropna().iloc[-1], tr(pt="limiar", en="threshold"), {"color": VERMILLION}
+
+
+# ---------------------------------------------------------------------------------- the pictures
+
+
+def plot_metric(
+    measurements: pd.DataFrame,
+    *,
+    metric: str,
+    groups: Sequence[str] = ("",),
+    title: str | None = None,
+    unit: str = "",
+    reference: tuple[float, float, float] | None = None,
+    incidents: pd.DataFrame | None = None,
+    complete: float = 0.95,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a metric over time: a line of windows with the band of their intervals.
+
+    ``measurements`` is what a monitor returns; ``groups`` are the lines ("" is everyone).
+    A window with less than ``complete`` of its labels known, or still open at that moment, has a
+    hollow marker; a window with too few to say anything has a cross at the bottom. Thresholds and
+    alarms are drawn where the table has them, ``reference`` (value, low, high) as a grey line with
+    its band, and the beginning and duration of each of the ``incidents`` (a ledger; the text of
+    ``kind`` is written). A band shows one window's uncertainty, not that of the whole line.
+
+    Raises ``ValueError`` for a metric or group that the table lacks.
+
+    >>> from utils.records import measurements
+    >>> table = measurements({
+    ...     "monitor": "performance", "metric": "mae", "value": 12.0 + week, "low": 11.0 + week,
+    ...     "high": 13.0 + week, "window_start": f"2013-04-{1 + 7 * week:02}",
+    ...     "window_end": f"2013-04-{8 + 7 * week:02}"} for week in range(3))
+    >>> ax = plot_metric(table, metric="mae", unit="min", title="The error grows")
+    >>> ax.get_title(loc="left")
+    'The error grows'
+    >>> plt.close(ax.figure)
+    """
+    parts = [_rows(measurements, metric, group=group) for group in groups]
+    looks = _looks(groups)
+    with _drawing(ax, title) as ax:
+        waiting = [_incomplete(rows, measurements, complete=complete) for rows in parts]
+        for rows, look, hollow in zip(parts, looks, waiting, strict=True):
+            _draw_line(ax, rows, look, hollow=hollow)
+        _time_axis(ax)
+        _write_values(ax, metric, unit)
+        ax.margins(x=0.02)
+        ends = [
+            (rows["value"].dropna().iloc[-1], group, look)
+            for rows, group, look in zip(parts, groups, looks, strict=True)
+            if group and rows["value"].notna().any()
+        ]
+        ends += _draw_thresholds(ax, parts[0])
+        if reference is not None:
+            value, low, high = reference
+            ax.axhspan(low, high, color=GREY, alpha=0.13, linewidth=0)
+            ax.axhline(value, color=GREY, linewidth=1.2)
+            ends.append((value, tr(pt="referência", en="reference"), {"color": GREY}))
+        if incidents is not None:
+            _draw_incidents(ax, incidents)
+        _label_ends(ax, ends)
+        every = pd.concat(parts)
+        _note(ax, [_window_length(every), *_legend(every, waiting, complete), _as_of(every)])
+    return ax
+
+
+def _draw_line(ax: Axes, rows: pd.DataFrame, look: dict[str, Any], *, hollow: np.ndarray) -> None:
+    """Draw the windows of one group: band, line, markers, what is silent and what is alarmed."""
+    x, y, color = _middle(rows), rows["value"], look["color"]
+    ax.fill_between(x, rows["low"], rows["high"], color=color, alpha=0.16, linewidth=0)
+    ax.plot(x, y, color=color, linestyle=look["linestyle"])
+    points = look | {"linestyle": ""}
+    ax.plot(x[~hollow], y[~hollow], **points)
+    ax.plot(x[hollow], y[hollow], **points, markerfacecolor="white")
+    silent, alarmed = y.isna(), rows["alarm"]
+    bottom = np.full(silent.sum(), 0.03)
+    ax.plot(x[silent], bottom, "x", color=GREY, transform=ax.get_xaxis_transform())
+    ring = {"markersize": 12, "markeredgewidth": 1.6, "markerfacecolor": "none"}
+    ax.plot(x[alarmed], y[alarmed], "o", markeredgecolor=VERMILLION, **ring)
+
+
+def _legend(every: pd.DataFrame, waiting: Sequence[np.ndarray], complete: float) -> Iterator[str]:
+    """Yield what the marks mean that are there."""
+    silent = every["value"].isna().to_numpy()
+    if every["low"].notna().any():
+        yield tr(pt="faixa: intervalo", en="band: interval")
+    if (np.concatenate(waiting) & ~silent).any():
+        least = percent(complete)
+        yield tr(
+            pt=f"○ incompleta: menos de {least} dos rótulos",
+            en=f"○ incomplete: under {least} of labels",
+        )
+    if silent.any():
+        yield tr(pt="× rótulos de menos", en="× too few labels")
+    if every["alarm"].any():
+        yield tr(pt="anel: alarme", en="ring: alarm")
+
+
+def plot_groups(
+    measurements: pd.DataFrame,
+    *,
+    metric: str,
+    title: str | None = None,
+    unit: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a metric by group: a point and its interval for each, everyone as a line behind them.
+
+    ``measurements`` holds one window. Two groups whose intervals overlap may still differ: the
+    interval of a difference is another one.
+
+    Raises ``ValueError`` for a metric that the table lacks, and for several windows.
+
+    >>> from utils.records import measurements
+    >>> table = measurements({
+    ...     "monitor": "performance", "metric": "mae", "group": group, "value": value,
+    ...     "low": value - 1, "high": value + 1, "n_current": 500, "window_start": "2013-04-01",
+    ...     "window_end": "2013-05-01"} for group, value in (("", 12), ("EWR", 11), ("JFK", 13)))
+    >>> ax = plot_groups(table, metric="mae", unit="min")
+    >>> [tick.get_text() for tick in ax.get_yticklabels()]
+    ['EWR', 'JFK']
+    >>> plt.close(ax.figure)
+    """
+    rows = _rows(measurements, metric)
+    if rows["window_start"].nunique() > 1:
+        raise ValueError(
+            f"measurements: {rows['window_start'].nunique()} windows of metric={metric!r}; groups "
+            "are drawn for one"
+        )
+    everyone = rows[rows["group"] == ""]
+    rows = rows[rows["group"] != ""].sort_values("value", na_position="first")
+    with _drawing(ax, title) as ax:
+        at = np.arange(len(rows))
+        if len(everyone):
+            value, low, high = everyone[["value", "low", "high"]].iloc[0]
+            ax.axvspan(low, high, color=GREY, alpha=0.13, linewidth=0)
+            ax.axvline(value, color=GREY, linewidth=1.2)
+            place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+            everyone_is = tr(pt="todos", en="everyone")
+            ax.annotate(everyone_is, (value, 0), xytext=(4, 4), color=GREY, fontsize=9, **place)
+        ax.hlines(at, rows["low"], rows["high"], color=BLUE, linewidth=2.2)
+        ax.plot(rows["value"], at, linestyle="", marker="o", markersize=8, color=BLUE)
+        ax.set_yticks(at, rows["group"])
+        ax.tick_params(axis="y", labelcolor="black")
+        ax.grid(axis="x")
+        ax.grid(visible=False, axis="y")
+        ax.set_ylim(-0.6, len(rows) - 0.4)
+        for height, n, value in zip(at, rows["n_current"], rows["value"], strict=True):
+            too_few = tr(pt=", de menos", en=", too few") if np.isnan(value) else ""
+            ax.annotate(
+                f"n = {number(n)}{too_few}",
+                (1.0, height),
+                xycoords=("axes fraction", "data"),
+                xytext=(6, 0),
+                textcoords="offset points",
+                va="center",
+                color=GREY,
+                fontsize=9,
+            )
+        _write_values(ax, metric, unit, axis="x")
+        name = ax.get_xlabel()
+        start, end = date(rows["window_start"].iloc[0]), date(rows["window_end"].iloc[0])
+        period = tr(pt=f"de {start} até {end}", en=f"from {start} to {end}")
+        _note(ax, [period, _as_of(rows)], before=name)
+    return ax
+
+
+def plot_volume(
+    measurements: pd.DataFrame, *, title: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw how many predictions each window has, and of how many the label is known.
+
+    ``measurements`` is a table of ``performance``: its rows ``labelled_share`` are drawn.
+
+    Raises ``ValueError`` when it has none.
+
+    >>> from utils.records import measurements
+    >>> table = measurements({
+    ...     "monitor": "performance", "metric": "labelled_share", "value": 0.9, "n_current": 100,
+    ...     "window_start": f"2013-04-{day:02}", "window_end": f"2013-04-{day + 1:02}"}
+    ...     for day in (1, 2))
+    >>> from utils.text import using
+    >>> with using("en"):
+    ...     ax = plot_volume(table)
+    >>> ax.get_ylabel()
+    'predictions'
+    >>> plt.close(ax.figure)
+    """
+    rows = _rows(measurements, "labelled_share", group="")
+    with _drawing(ax, title) as ax:
+        edges = mdates.date2num([*rows["window_start"], rows["window_end"].iloc[-1]])
+        known = rows["n_current"] * rows["value"].fillna(0)
+        ax.stairs(
+            rows["n_current"],
+            edges,
+            baseline=known,
+            fill=True,
+            facecolor="white",
+            edgecolor="#8C8C8C",
+            hatch="////",
+            label=tr(pt="sem rótulo (ainda)", en="no label (yet)"),
+        )
+        ax.stairs(
+            known,
+            edges,
+            fill=True,
+            color=SKY,
+            label=tr(pt="com rótulo", en="label known"),
+        )
+        ax.stairs(rows["n_current"], edges, baseline=None, color="#8C8C8C", linewidth=0.8)
+        ax.set_ylim(bottom=0)
+        ax.margins(x=0.01)
+        _time_axis(ax)
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        ax.set_ylabel(tr(pt="previsões", en="predictions"))
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=9)
+        _note(ax, [_window_length(rows), _as_of(rows)])
+    return ax
+
+
+def plot_label_arrival(
+    arrivals: pd.DataFrame,
+    *,
+    group_column: str | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the share of labels that are known within each delay after the prediction.
+
+    ``arrivals`` has ``delay_hours``, ``share``, ``low`` and ``high``, as ``label_arrival`` returns;
+    ``group_column`` names the lines, where there are several.
+
+    >>> table = pd.DataFrame({"delay_hours": [1.0, 24.0], "share": [0.2, 0.9],
+    ...                       "low": [0.1, 0.8], "high": [0.3, 1.0]})
+    >>> ax = plot_label_arrival(table)
+    >>> plt.close(ax.figure)
+    """
+    parts = _parts(arrivals, group_column)
+    in_days = arrivals["delay_hours"].max() > 72
+    with _drawing(ax, title) as ax:
+        ends = []
+        for (name, rows), look in zip(parts, _looks(parts), strict=True):
+            x = rows["delay_hours"] / (24 if in_days else 1)
+            ax.fill_between(
+                x, rows["low"], rows["high"], color=look["color"], alpha=0.16, linewidth=0
+            )
+            ax.plot(x, rows["share"], color=look["color"], linestyle=look["linestyle"])
+            if name:
+                ends.append((rows["share"].dropna().iloc[-1], str(name), {"color": look["color"]}))
+        ax.set_ylim(0, 1.02)
+        ax.margins(x=0)
+        _write_values(ax, "labelled_share", "")
+        _label_ends(ax, ends)
+        days = tr(pt="dias após a previsão", en="days after the prediction")
+        hours = tr(pt="horas após a previsão", en="hours after the prediction")
+        ax.set_xlabel(days if in_days else hours)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+    return ax
+
+
+def plot_errors(
+    frame: pd.DataFrame,
+    *,
+    edges: Sequence[float],
+    error_column: str = "error",
+    group_column: str | None = None,
+    title: str | None = None,
+    unit: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how errors (predicted less observed) are distributed, one outline for each group.
+
+    Bars are the shares of a group's errors between two ``edges``; errors beyond the edges count in
+    the whole, and how many they are is written.
+
+    >>> frame = pd.DataFrame({"error": [-30.0, -5.0, 0.0, 5.0]})
+    >>> from utils.text import using
+    >>> with using("en"):
+    ...     ax = plot_errors(frame, edges=[-20, -10, 0, 10], unit="min")
+    >>> ax.get_ylabel()
+    'share of the predictions'
+    >>> plt.close(ax.figure)
+    """
+    parts = _parts(frame, group_column)
+    with _drawing(ax, title) as ax:
+        beyond = []
+        for (name, rows), look in zip(parts, _looks(parts), strict=True):
+            errors = rows[error_column].dropna()
+            weights = np.full(len(errors), 1 / len(errors))
+            shares, _ = np.histogram(errors, bins=edges, weights=weights)
+            ax.stairs(shares, edges, fill=True, color=look["color"], alpha=0.12)
+            ax.stairs(
+                shares,
+                edges,
+                color=look["color"],
+                linestyle=look["linestyle"],
+                linewidth=1.8,
+                label=str(name),
+            )
+            outside = percent(round(max(0.0, 1 - shares.sum()), 3))
+            beyond.append(f"{name}: {outside}" if name else outside)
+        ax.axvline(0, color="black", linewidth=0.8)
+        ax.margins(x=0)
+        ax.set_ylim(bottom=0)
+        if group_column is not None:
+            ax.legend(loc="upper right")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(round(value, 10))))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        ax.set_ylabel(tr(pt="parcela das previsões", en="share of the predictions"))
+        in_unit = f" ({unit})" if unit else ""
+        error = tr(pt="erro: previsto − observado", en="error: predicted − observed")
+        shown = ", ".join(beyond)
+        outside = tr(pt=f"fora da figura: {shown}", en=f"beyond the picture: {shown}")
+        _note(ax, [outside], before=error + in_unit)
+    return ax
+
+
+# ---------------------------------------------------------------------------------------- showing
+
+MAX_BYTES = 60_000
+"""A figure that a notebook stores is smaller than this."""
+
+
+class _Picture:
+    """A figure as Jupyter shows it: a PNG, and an ``img`` that says in words what it shows.
+
+    JupyterLab drops the alternative text of a PNG's metadata and keeps that of an ``img``;
+    nbconvert's classic template knows both.
+    """
+
+    def __init__(self, png: bytes, *, alt: str, width: int) -> None:
+        self.png = base64.b64encode(png).decode("ascii")
+        self.alt, self.width = alt, width
+
+    def __repr__(self) -> str:
+        return tr(pt="[figura]", en="[figure]")
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+        source = f"data:image/png;base64,{self.png}"
+        html = f'<img src="{source}" width="{self.width}" alt="{escape(self.alt)}">'
+        data = {"text/plain": repr(self), "image/png": self.png, "text/html": html}
+        return data, {"image/png": {"alt": self.alt, "width": self.width}}
+
+
+def png(fig: Figure, *, max_bytes: int = MAX_BYTES) -> tuple[bytes, int]:
+    """Return a figure as a PNG smaller than ``max_bytes``, and the width to show it at in pixels.
+
+    The same figure gives the same bytes. The resolution is the finest of a few that is small
+    enough; ``ValueError`` where none is.
+
+    >>> fig = Figure(figsize=(2, 1))
+    >>> data, width = png(fig)
+    >>> data[:4], len(data) < 60_000
+    (b'\x89PNG', True)
+    """
+    for dpi in (120, 96, 72):
+        drawn, packed = io.BytesIO(), io.BytesIO()
+        fig.savefig(drawn, format="png", dpi=dpi, facecolor="white")
+        image = Image.open(drawn).convert("RGB")
+        image = image.quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        image.save(packed, format="PNG", optimize=True)
+        if packed.tell() < max_bytes:
+            return packed.getvalue(), round(image.width * 96 / dpi)
+    raise ValueError(
+        f"fig: {packed.tell()} bytes at the coarsest resolution, {max_bytes} allowed; draw less"
+    )
+
+
+def show(fig: Figure, *, alt: str) -> None:
+    """Show a figure in a notebook with its alternative text, say the same below it, and close it.
+
+    ``alt`` is one or two sentences that tell what the picture tells, for who does not see it.
+
+    Raises ``ValueError`` for an empty ``alt``.
+
+    >>> from utils.text import using
+    >>> with using("en"):
+    ...     show(Figure(figsize=(2, 1)), alt="The error doubles in July.")
+    [figure]
+    The error doubles in July.
+    """
+    from IPython.display import display
+
+    alt = " ".join(alt.split())
+    if not alt:
+        raise ValueError(f"alt={alt!r}: say in a sentence what the figure shows")
+    data, width = png(fig)
+    plt.close(fig)
+    display(_Picture(data, alt=alt, width=width))
+    print(textwrap.fill(alt, 100))
