@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from utils.serving.endpoint import Endpoint
 from utils.serving.traffic import Replayed, replay
 from utils.store import open_store
 
+ROOT = Path(__file__).resolve().parents[2]
 START = pd.Timestamp("2013-04-01", tz="UTC")
 
 
@@ -466,7 +468,6 @@ def test_rows_that_the_endpoint_refuses_are_counted_with_its_reason(client, stor
 
 MONTHS = """
 import resource, sys
-from pathlib import Path
 from tests.serving.test_traffic import Client, departures, served, with_labels
 from utils.store import open_store
 
@@ -488,7 +489,7 @@ with open_store(sys.argv[1]) as store:
 @pytest.mark.skipif(os.name == "nt", reason="Windows does not tell a process its peak memory")
 def test_memory_does_not_grow_with_the_length_of_the_traffic(tmp_path):
     command = [sys.executable, "-c", MONTHS, f"sqlite:///{tmp_path / 'store.db'}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     after_a_quarter_mb, at_the_end_mb, labelled = map(float, done.stdout.split())
     assert labelled == 80_000
     assert at_the_end_mb < 1_024
