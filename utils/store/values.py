@@ -176,6 +176,49 @@ def encode_required(name: str, kind: str, value: Any) -> Any:
     return encoded
 
 
+_OWN_TYPE: dict[str, type] = {
+    "double": float,
+    "float": float,
+    "long": int,
+    "integer": int,
+    "boolean": bool,
+    "string": str,
+    "moment": int,
+    "id": str,
+}
+"""The Python type that a kind stores as it is, within the bounds that ``_is_in_bounds`` knows."""
+
+
+def _is_in_bounds(kind: str, values: Sequence[Any]) -> bool:
+    """Tell of values of the kind's own type, at least one, whether each is stored as it is."""
+    if kind in ("double", "float"):
+        return not math.isnan(sum(values))
+    if kind in ("long", "integer", "moment"):
+        return -(2**63) <= min(values) and max(values) < 2**63
+    if kind == "boolean":
+        return True
+    try:
+        if b"\0" in "".join(values).encode():
+            return False
+    except UnicodeEncodeError:
+        return False
+    return kind != "id" or (min(map(len, values)) >= 1 and max(map(len, values)) <= LONGEST_ID)
+
+
+def _unchanged(kind: str, values: Sequence[Any]) -> bool:
+    """Tell at a glance whether values, with ``None`` for a missing one, need no encoding.
+
+    It says no where only a look at each value could tell.
+    """
+    types = set(map(type, values))
+    if type(None) in types:
+        if kind in REQUIRED:
+            return False
+        types.remove(type(None))
+        values = [value for value in values if value is not None]
+    return not types or (types == {_OWN_TYPE.get(kind)} and _is_in_bounds(kind, values))
+
+
 def encode(name: str, kind: str, values: Sequence[Any], rows: Iterable[int] = ()) -> list[Any]:
     """Return values as the database takes them; the error names the column and the row.
 
@@ -184,6 +227,8 @@ def encode(name: str, kind: str, values: Sequence[Any], rows: Iterable[int] = ()
     >>> encode("age", "long", [41.0, None])
     [41, None]
     """
+    if _unchanged(kind, values):
+        return list(values)
     encoder = ENCODERS[kind]
     try:
         encoded = [None if is_missing(value) else encoder(value) for value in values]
