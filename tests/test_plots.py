@@ -141,6 +141,14 @@ def test_thresholds_alarms_reference_and_incidents_are_drawn_and_named():
     assert any(list(line.get_xdata(orig=False)) == [began, began] for line in ax.lines)
 
 
+def test_a_change_is_drawn_around_zero_and_that_of_a_share_in_points():
+    rows = table(metric="within_change", value=[-0.1, 0.0, 0.1, 0.1, 0.1])
+    ax = plots.plot_metric(rows, metric="within_change")
+    assert [0, 0] in [list(line.get_ydata()) for line in ax.lines]
+    assert ax.get_ylabel() == "change in share within tolerance\n(pp)"
+    assert ax.yaxis.get_major_formatter()(-0.1) == "−10"
+
+
 def test_what_the_table_lacks_is_not_drawn():
     ax = plots.plot_metric(table(shares=[1.0] * 5, weeks=4), metric="mae")
     assert texts(ax) == []
@@ -233,7 +241,7 @@ def test_errors_beyond_the_picture_are_counted_and_said():
     ax = plots.plot_errors(frame, edges=[-10, 0, 10], group_column="when", unit="min")
     assert list(ax.patches[0].get_data().values) == [0.25, 0.5]
     assert ax.get_xlabel().splitlines() == [
-        "error: predicted − observed (min)",
+        "error, predicted − observed (min)",
         "beyond the picture: July: 25%",
     ]
 

@@ -154,14 +154,14 @@ def metric_name(metric: str) -> str:
     """
     if metric.endswith("_change"):
         name = metric_name(metric.removesuffix("_change"))
-        return tr(pt=f"mudança: {name}", en=f"change in {name}")
+        return tr(pt=f"mudança em: {name}", en=f"change in {name}")
     names = {
         "mae": tr(pt="erro absoluto médio", en="mean absolute error"),
         "rmse": tr(pt="raiz do erro quadrático médio", en="root mean squared error"),
-        "bias": tr(pt="viés: previsto − observado", en="bias: predicted − observed"),
+        "bias": tr(pt="viés, previsto − observado", en="bias, predicted − observed"),
         "r2": tr(pt="R²", en="R²"),
         "median_absolute_error": tr(pt="erro absoluto mediano", en="median absolute error"),
-        "within": tr(pt="previsões dentro da tolerância", en="predictions within tolerance"),
+        "within": tr(pt="parcela dentro da tolerância", en="share within tolerance"),
         "accuracy": tr(pt="acurácia", en="accuracy"),
         "precision": tr(pt="precisão", en="precision"),
         "recall": tr(pt="revocação", en="recall"),
@@ -176,7 +176,7 @@ def metric_name(metric: str) -> str:
         "log_loss": tr(pt="perda logarítmica", en="log loss"),
         "brier": tr(pt="escore de Brier", en="Brier score"),
         "calibration_bias": tr(
-            pt="viés de calibração: escore − rótulo", en="calibration bias: score − label"
+            pt="viés de calibração, escore − rótulo", en="calibration bias, score − label"
         ),
         "labelled_share": tr(pt="rótulos conhecidos", en="labels known"),
     }
@@ -251,12 +251,23 @@ def _looks(parts: Sequence[Any]) -> Sequence[dict[str, Any]]:
 
 
 def _write_values(ax: Axes, metric: str, unit: str, *, axis: str = "y") -> None:
-    """Name the axis of the values, with its unit, and write its numbers."""
-    share = metric.removesuffix("_change") in _SHARES
-    write = percent if share else number
+    """Name the axis of the values, with its unit, write its numbers; of a change, draw the zero."""
+    is_change, is_share = metric.endswith("_change"), metric.removesuffix("_change") in _SHARES
+    write = percent if is_share else number
+    if is_change and is_share:
+        unit = unit or tr(pt="p.p.", en="pp")
+        write = _points
+    if is_change:
+        line = ax.axhline if axis == "y" else ax.axvline
+        line(0, color="black", linewidth=0.8)
     which = ax.yaxis if axis == "y" else ax.xaxis
     which.set_major_formatter(FuncFormatter(lambda value, _: write(round(value, 10))))
-    which.set_label_text(metric_name(metric) + (f" ({unit})" if unit else ""))
+    name = metric_name(metric) + (f" ({unit})" if unit else "")
+    which.set_label_text(textwrap.fill(name, 32) if axis == "y" else name)
+
+
+def _points(share: float) -> str:
+    return number(round(100 * share, 8))
 
 
 def _time_axis(ax: Axes) -> None:
@@ -672,7 +683,7 @@ def plot_errors(
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
         ax.set_ylabel(tr(pt="parcela das previsões", en="share of the predictions"))
         in_unit = f" ({unit})" if unit else ""
-        error = tr(pt="erro: previsto − observado", en="error: predicted − observed")
+        error = tr(pt="erro, previsto − observado", en="error, predicted − observed")
         shown = ", ".join(beyond)
         outside = tr(pt=f"fora da figura: {shown}", en=f"beyond the picture: {shown}")
         _note(ax, [outside], before=error + in_unit)

@@ -256,6 +256,13 @@ def test_the_same_seed_gives_the_same_table_and_another_seed_another_interval():
     assert (first["low"].dropna() != other["low"].dropna()).any()
 
 
+def test_the_index_of_the_frame_says_nothing():
+    frame = flights(80)
+    settings = {"task": "regression", "known_as_of": START + pd.Timedelta("2D")}
+    repeated = frame.set_axis([0, 1] * 40)
+    pd.testing.assert_frame_equal(measure(repeated, **settings), measure(frame, **settings))
+
+
 def test_the_frame_is_left_as_it_was():
     frame = flights(50)
     before = frame.copy(deep=True)
