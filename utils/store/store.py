@@ -50,7 +50,8 @@ class Store:
     ``deployment`` also take the CRN of one.
 
     Whatever fails because of the database, and not of what it was given, raises
-    ``StoreUnavailable``; what was being written is then not in the store.
+    ``StoreUnavailable``; what was being written is then not in the store, or all of it is, where
+    a connection broke at the very commit: ``find`` tells which.
     """
 
     def __init__(self, url: str, backend: Backend):
