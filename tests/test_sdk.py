@@ -30,8 +30,10 @@ START_MS = 1_364_774_400_000
 
 @pytest.fixture(autouse=True)
 def session(monkeypatch):
-    """Give each test a session that remembers nothing."""
+    """Give each test a session that remembers nothing, and keeps no store open after it."""
     monkeypatch.setattr(cdsw, "_session", cdsw._Session())
+    yield
+    cdsw._kept.close()
 
 
 @cdsw.model_metrics
@@ -422,6 +424,18 @@ def test_a_store_that_is_not_where_it_should_be_is_not_made(tmp_path, monkeypatc
     with pytest.raises(NotConfigured, match="no store at .*typo.db: .*correct VIGIA_STORE_URL"):
         cdsw.track_delayed_metrics({"final_label": 1}, "id-1")
     assert not (tmp_path / "typo.db").exists()
+
+
+def test_another_file_at_the_same_place_is_another_store(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+    monkeypatch.setenv("VIGIA_STORE_URL", url)
+    for metrics in ({"mae": 1.0}, {"mae": 2.0}):
+        with open_store(url) as store:
+            store.add_deployment(deployment("flights"), SCHEMA)
+        cdsw.track_aggregate_metrics(metrics, 0, 1)
+        assert [row["metrics"] for row in cdsw.read_metrics()["metrics"]] == [metrics]
+        for number, name in enumerate(sorted(each.name for each in tmp_path.glob("store.db*"))):
+            (tmp_path / name).rename(tmp_path / f"old-{metrics['mae']}-{number}")
 
 
 def test_an_endpoint_without_its_store_is_half_a_configuration(monkeypatch):

@@ -35,7 +35,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from utils.records import (
@@ -148,8 +147,7 @@ def track_delayed_metrics(
         raise ValueError(f"metrics: {taken[0]!r} is what was captured; give it another name")
     if dev:
         return _session.track(prediction_uuid, metrics)
-    with _open_store() as store:
-        store.track(prediction_uuid, metrics)
+    _store().track(prediction_uuid, metrics)
 
 
 def track_aggregate_metrics(
@@ -175,9 +173,8 @@ def track_aggregate_metrics(
     start, end = _window(start_timestamp_ms, end_timestamp_ms)
     if dev:
         return _session.track_aggregate(model_deployment_crn or "", metrics, start, end)
-    with _open_store() as store:
-        crn = model_deployment_crn or _only_deployment(store)
-        store.track_aggregate(crn, metrics, start, end)
+    store = _store()
+    store.track_aggregate(model_deployment_crn or _only_deployment(store), metrics, start, end)
 
 
 def read_metrics(
@@ -221,8 +218,7 @@ def read_metrics(
             "build_crn": model_build_crn,
             "model_crn": model_crn,
         }
-        with _open_store() as store:
-            rows = _stored_rows(store, crns=crns, **window)
+        rows = _stored_rows(_store(), crns=crns, **window)
     rows.sort(key=lambda row: (row["predictionUuid"] == "", row["startTimeStampMs"]))
     return {"metrics": rows}
 
@@ -378,21 +374,56 @@ def _configured(variable: str, *, beside: str) -> str | None:
     return value or None
 
 
-def _open_store() -> Store:
+class _Kept:
+    """The store in use, kept open between calls: opening one costs more than what is asked of it.
+
+    It is another store when the URL is another, or when another file stands at its place.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._which: tuple[Any, ...] | None = None
+        self._store: Store | None = None
+
+    def store(self, url: str, file: os.stat_result | None) -> Store:
+        from utils.store import open_store
+
+        which = (url, file and (file.st_dev, file.st_ino))
+        with self._lock:
+            if which != self._which:
+                self._close()
+                self._store, self._which = open_store(url), which
+            return self._store
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+        self._store = self._which = None
+
+
+_kept = _Kept()
+
+
+def _store() -> Store:
+    """Return the store that is meant; it must be there already."""
     from utils.serving.keys import workspace
-    from utils.store import open_store
 
     url = _configured("VIGIA_STORE_URL", beside="VIGIA_ENDPOINT_URL")
     found_by = "VIGIA_STORE_URL"
     if url is None:
         url, found_by = f"sqlite:///{(workspace() / 'store.db').as_posix()}", "VIGIA_WORKSPACE"
     _, is_file, path = url.partition("sqlite:///")
-    if is_file and not Path(path).exists():
+    try:
+        return _kept.store(url, os.stat(path) if is_file else None)
+    except FileNotFoundError:
         raise NotConfigured(
             f"there is no store at {path}: deploy a model first, or correct {found_by}; "
             f"dev=True needs neither"
-        )
-    return open_store(url)
+        ) from None
 
 
 def _only_deployment(store: Store) -> str:
@@ -472,24 +503,20 @@ def _call_in_workspace(access_key: str, record: Mapping[str, Any]) -> dict[str, 
     from utils.serving.endpoint import Endpoint
     from utils.serving.keys import hash_key
 
-    with _open_store() as store:
-        wanted = hash_key(access_key)
-        clients = {
-            name: client
-            for name in store.deployments()["name"].unique()
-            for known, client in store.keys(name)
-            if known == wanted
-        }
-        if not clients:
-            raise Refused(401, "UNAUTHENTICATED", "no deployment of the workspace takes this key")
-        if len(clients) > 1:
-            raise ValueError(
-                f"model_access_key: several deployments take it ({', '.join(clients)})"
-            )
-        ((name, client),) = clients.items()
-        deployment = store.deployment(name)
-        endpoint = Endpoint(_scorer(deployment), store, deployment)
-        return endpoint.call(record, client=client)
+    store, wanted = _store(), hash_key(access_key)
+    clients = {
+        name: client
+        for name in store.deployments()["name"].unique()
+        for known, client in store.keys(name)
+        if known == wanted
+    }
+    if not clients:
+        raise Refused(401, "UNAUTHENTICATED", "no deployment of the workspace takes this key")
+    if len(clients) > 1:
+        raise ValueError(f"model_access_key: several deployments take it ({', '.join(clients)})")
+    ((name, client),) = clients.items()
+    deployment = store.deployment(name)
+    return Endpoint(_scorer(deployment), store, deployment).call(record, client=client)
 
 
 @functools.lru_cache(maxsize=8)
