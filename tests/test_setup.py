@@ -41,11 +41,25 @@ def test_every_declared_dependency_is_locked():
 def test_conda_users_get_the_same_lock():
     environment = read("environment.yml")
     assert "--requirement requirements.txt" in environment
-    assert re.findall(r"- ([a-z]+)[=\n]", environment.split("dependencies:")[1]) == ["python", "pip"]
+    assert re.findall(r"- ([a-z]+)[=\n]", environment.split("dependencies:")[1]) == [
+        "python",
+        "pip",
+    ]
 
 
-@pytest.mark.parametrize("package", ["jupyterlab", "pandas", "seaborn", "matplotlib",
-                                     "scikit-learn", "mlflow", "papermill", "nbval"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "jupyterlab",
+        "pandas",
+        "seaborn",
+        "matplotlib",
+        "scikit-learn",
+        "mlflow",
+        "papermill",
+        "nbval",
+    ],
+)
 def test_the_packages_that_the_course_promises_are_there(package):
     assert package in locked()
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from utils.course import NOTEBOOKS, ROOT, builder, exercises
+from utils.course import NOTEBOOKS, ROOT, builder, exercises, labs
 from utils.course.exercises import asked_in, checked_in, declared_chapters, solution_code
 from utils.course.review import problems
 from utils.text import LANGUAGES, using
@@ -132,6 +132,10 @@ def test_a_source_builds_in_both_languages_to_the_same_code(path):
             for code in LANGUAGES
         ]
         assert trees[0] == trees[1]
+
+
+def test_what_is_stored_is_what_the_sources_say_today():
+    assert labs.stale() == []
 
 
 @pytest.mark.parametrize("path", SOURCES + LABS, ids=lambda path: f"{path.parent.name}/{path.name}")

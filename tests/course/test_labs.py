@@ -45,11 +45,12 @@ def names(paths, root):
 
 
 BOTH = ["labs_pt/06_toy.ipynb", "labs_en/06_toy.ipynb"]
+SOURCE = "notebooks/06_toy.ipynb"
 
 
 def test_labs_carry_outputs_and_are_rebuilt_only_when_their_source_changes(root):
-    assert names(labs.stale(root), root) == BOTH
-    assert [outcome.failure for outcome in labs.rebuild(workers=2, root=root)] == [None, None]
+    assert names(labs.stale(root), root) == [*BOTH, SOURCE]
+    assert [outcome.failure for outcome in labs.rebuild(workers=2, root=root)] == [None] * 3
     assert labs.stale(root) == []
     pt, en = (root / name for name in BOTH)
     assert printed(pt) == ["dias 3\n", "Ellipsis\n"]
@@ -65,9 +66,21 @@ def test_labs_carry_outputs_and_are_rebuilt_only_when_their_source_changes(root)
     assert pt.read_bytes() == before
 
     write(root, days=4)
-    assert names(labs.stale(root), root) == BOTH
+    assert names(labs.stale(root), root) == [*BOTH, SOURCE]
     labs.rebuild(workers=2, root=root)
     assert printed(pt) == ["dias 4\n", "Ellipsis\n"]
+
+
+def test_a_source_carries_the_outputs_of_its_solutions_and_stays_as_written(root):
+    written = builder.read(root / SOURCE)
+    labs.rebuild(workers=2, root=root)
+    stands = builder.read(root / SOURCE)
+    assert builder.source_hash(stands) == builder.source_hash(written)
+    assert printed(root / SOURCE) == ["dias 3\n", "72\n"]
+    assert builder.is_source(stands) and builder.language_of(stands) is None
+    stands.cells[-1].source += "\nprint('edited')"
+    nbformat.write(stands, root / SOURCE)
+    assert SOURCE in names(labs.stale(root), root)
 
 
 def test_a_lab_edited_by_hand_or_without_its_source_is_stale(root):
@@ -87,5 +100,5 @@ def test_a_lab_that_fails_is_not_written(root):
     write(root, days="1 / 0")
     outcomes = labs.rebuild(workers=2, root=root)
     assert all("ZeroDivisionError" in outcome.failure for outcome in outcomes)
-    assert names(labs.stale(root), root) == BOTH
+    assert names(labs.stale(root), root) == [*BOTH, SOURCE]
     assert not (root / BOTH[0]).exists()

@@ -1,4 +1,8 @@
-"""The labs: built from the source notebooks, run, and kept while their source stays as it is."""
+"""What is stored with its outputs: the labs, built from the source notebooks, and the sources.
+
+Each is run, and kept while its source stays as it is. The labs show exercises that nobody has
+answered yet; a source shows the solutions at work, in the first of the languages.
+"""
 
 import os
 from collections.abc import Sequence
@@ -32,8 +36,42 @@ class Lab:
         return (
             stands.metadata.get("vigia") == self.notebook.metadata.vigia
             and builder.source_hash(stands) == builder.source_hash(self.notebook)
-            and all(cell.execution_count for cell in stands.cells if cell.cell_type == "code")
+            and _is_run(stands)
         )
+
+    def stored(self, executed: NotebookNode) -> NotebookNode:
+        """Return what is written of the lab when it has run."""
+        return builder.without_traces(executed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(Lab):
+    """A source notebook; ``notebook`` is its edition with solutions, which is run for it."""
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the source carries the outputs of what is written in it today."""
+        stands = builder.read(self.path)
+        return _outputs_of(stands) == builder.source_hash(stands) and _is_run(stands)
+
+    def stored(self, executed: NotebookNode) -> NotebookNode:
+        """Return the source as it stands, with the outputs of its edition."""
+        source = builder.read(self.path)
+        ran = {cell.id: cell for cell in builder.without_traces(executed).cells}
+        for cell in source.cells:
+            if cell.cell_type == "code":
+                cell.outputs = ran[cell.id].outputs
+                cell.execution_count = ran[cell.id].execution_count
+        source.metadata["vigia"] = {"outputs_of": executed.metadata.vigia.source_sha256}
+        return source
+
+
+def _is_run(notebook: NotebookNode) -> bool:
+    return all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+
+
+def _outputs_of(source: NotebookNode) -> str | None:
+    return source.metadata.get("vigia", {}).get("outputs_of")
 
 
 def labs(root: Path = ROOT) -> list[Lab]:
@@ -48,14 +86,32 @@ def labs(root: Path = ROOT) -> list[Lab]:
             notebook=builder.edition(builder.read(path), language, solutions=False, name=path.name),
         )
         for language in LANGUAGES
-        for path in sorted((root / "notebooks").glob("*.ipynb"))
+        for path in _sources(root)
     ]
 
 
+def sources(root: Path = ROOT) -> list[Source]:
+    """Return the source notebooks, each with what is run for its outputs."""
+    language = LANGUAGES[0]
+    return [
+        Source(
+            path=path,
+            language=language,
+            notebook=builder.edition(builder.read(path), language, solutions=True, name=path.name),
+        )
+        for path in _sources(root)
+    ]
+
+
+def _sources(root: Path) -> list[Path]:
+    return sorted((root / "notebooks").glob("*.ipynb"))
+
+
 def stale(root: Path = ROOT) -> list[Path]:
-    """Return the labs that are not as their source says, and those that have no source."""
+    """Return what is not as its source says, and the labs that have no source."""
     built = labs(root)
-    return [lab.path for lab in built if not lab.is_fresh] + _without_source(built, root)
+    old = [each.path for each in [*built, *sources(root)] if not each.is_fresh]
+    return old + _without_source(built, root)
 
 
 def _without_source(built: Sequence[Lab], root: Path) -> list[Path]:
@@ -69,40 +125,42 @@ def _without_source(built: Sequence[Lab], root: Path) -> list[Path]:
 
 
 def rebuild(*, workers: int, root: Path = ROOT) -> list[Outcome]:
-    """Build and run the labs that are stale, drop those without a source; return how it went.
+    """Build and run what is stale, drop the labs without a source; return how it went.
 
-    A lab that stands is neither run nor written again. A lab that fails is not written. Each runs
-    in an empty workspace, as a learner's first one would: so its outputs do not depend on others.
+    What stands is neither run nor written again, and what fails is not written. Each runs in an
+    empty workspace, as a learner's first one would: so its outputs do not depend on others.
     """
     built = labs(root)
     for path in _without_source(built, root):
         path.unlink()
-    todo = [lab for lab in built if not lab.is_fresh]
+    todo = [each for each in [*built, *sources(root)] if not each.is_fresh]
     with TemporaryDirectory(prefix="vigia-labs-", ignore_cleanup_errors=True) as folder:
         jobs = [_job(lab, Path(folder)) for lab in todo]
         outcomes = run_all(jobs, workers=workers, progress=watched(jobs))
-        targets = {id(job): lab.path for job, lab in zip(jobs, todo, strict=True)}
+        ran = {id(job): each for job, each in zip(jobs, todo, strict=True)}
         for outcome in outcomes:
             if outcome.failure is None:
-                _write(builder.read(outcome.job.output), targets[id(outcome.job)])
+                each = ran[id(outcome.job)]
+                _write(each.stored(builder.read(outcome.job.output)), each.path)
     return outcomes
 
 
 def _job(lab: Lab, folder: Path) -> Job:
-    lab.path.parent.mkdir(exist_ok=True)
+    shelf = lab.path.parent
+    shelf.mkdir(exist_ok=True)
     return Job(
         name=lab.path.stem,
         notebook=lab.notebook,
-        output=folder / lab.language / lab.path.name,
-        folder=lab.path.parent,
+        output=folder / shelf.name / lab.path.name,
+        folder=shelf,
         language=lab.language,
-        lane=lab.language,
-        environment=environment(folder / "workspace" / lab.language / lab.path.stem),
+        lane=shelf.name,
+        environment=environment(folder / "workspace" / shelf.name / lab.path.stem),
     )
 
 
-def _write(executed: NotebookNode, path: Path) -> None:
-    """Write a lab whole or not at all."""
+def _write(notebook: NotebookNode, path: Path) -> None:
+    """Write a notebook whole or not at all."""
     unfinished = path.with_suffix(".unfinished")
-    nbformat.write(builder.without_traces(executed), unfinished)
+    nbformat.write(notebook, unfinished)
     os.replace(unfinished, path)
