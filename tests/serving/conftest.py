@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from tests.serving.odd_models import Broken, Fussy, Mirror
 from utils.serving import models
 from utils.serving.app import create_app, running
 from utils.serving.client import Client
@@ -39,32 +40,6 @@ def departures(n=200, seed=0):
     )
     arrival = 1.05 * frame["departure_delay_min"] - frame["distance_miles"] / 400
     return frame, arrival + rng.normal(0, 5, n)
-
-
-class Echo(mlflow.pyfunc.PythonModel):
-    """Answers how many values of a row are there, so it takes rows of any type."""
-
-    def predict(self, context, model_input: pd.DataFrame, params=None):
-        weight = (params or {}).get("weight", 1.0)
-        return model_input.notna().sum(axis=1).to_numpy("float64") * weight
-
-
-class Fussy(mlflow.pyfunc.PythonModel):
-    """Cannot score a negative x, nor any row that comes with one."""
-
-    def predict(self, context, model_input: pd.DataFrame, params=None):
-        if (model_input["x"] < 0).any():
-            raise ValueError("x must not be negative")
-        return model_input["x"].to_numpy() * 2
-
-
-class Broken(mlflow.pyfunc.PythonModel):
-    """Answers what its signature does not promise."""
-
-    def predict(self, context, model_input: pd.DataFrame, params=None):
-        kind = model_input["kind"].iloc[0]
-        answers = {"infinite": [float("inf")], "few": [], "text": ["much"], "none": None}
-        return answers.get(kind, [1.0])
 
 
 def column(name, kind, required=True):
@@ -91,6 +66,9 @@ EVERY_TYPE = MlflowSchema(
     ]
 )
 ONE_DOUBLE = MlflowSchema([TensorSpec(np.dtype("float64"), (-1,))])
+
+
+ONE_TEXT = MlflowSchema([ColSpec(DataType.string)])
 
 
 def signature(inputs, outputs=ONE_DOUBLE, params=None):
@@ -150,10 +128,15 @@ def logged(tmp_path_factory):
             signature=infer_signature(matrix, arrival.to_numpy()),
         )
         log_raw("unsigned", mlflow.sklearn.log_model, sk_model=regression)
-        params = ParamSchema([ParamSpec("weight", DataType.double, 1.0)])
+        params = ParamSchema([ParamSpec("greeting", DataType.string, "hello")])
         x = MlflowSchema([column("x", DataType.double)])
         for name, model, own in (
-            ("every_type", Echo(), signature(EVERY_TYPE, params=params)),
+            ("mirror", Mirror(), signature(EVERY_TYPE, ONE_TEXT, params)),
+            (
+                "timed",
+                Mirror(),
+                signature(MlflowSchema([column("at", DataType.datetime)]), ONE_TEXT),
+            ),
             ("fussy", Fussy(), signature(x)),
             ("broken", Broken(), signature(MlflowSchema([column("kind", DataType.string)]))),
         ):

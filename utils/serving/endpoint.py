@@ -441,7 +441,7 @@ def _one_a_row(raw: Any, count: int) -> list[Any]:
         values = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
     elif isinstance(raw, (pd.DataFrame, pd.Series, np.ndarray, list, tuple)):
         array = np.asarray(raw, dtype="object" if isinstance(raw, (list, tuple)) else None)
-        values = _plain_items(array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array)
+        values = _plain_items(np.atleast_1d(array[:, 0] if array.shape[1:] == (1,) else array))
     else:
         raise _model_fault(f"the model answered a {type(raw).__name__}, not one value a row")
     if len(values) != count:
@@ -451,6 +451,8 @@ def _one_a_row(raw: Any, count: int) -> list[Any]:
 
 def _plain_items(array: np.ndarray) -> list[Any]:
     """Return an array as lists of plain values, with ``None`` for a missing one."""
-    if array.ndim < 2:
-        return plain_values(pd.Series(np.atleast_1d(array)))
-    return [_plain_items(each) for each in array]
+    if array.ndim > 1:
+        return [_plain_items(each) for each in array]
+    if array.dtype.kind == "f":
+        return [None if value != value else value for value in array.tolist()]
+    return plain_values(pd.Series(array))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
+from random import Random
 
-_ROOM = 1 << 61
-"""The last 62 bits begin below this, so that rows are counted up without touching the variant."""
+_RANDOM_BITS = 61
+"""Of the last 62: with the first of them zero, rows are counted up without touching the variant."""
+
+_random = Random()  # seeded by the system; ids need to differ, not to be secret
 
 
 def uuid7(nanoseconds: int | None = None) -> uuid.UUID:
@@ -21,8 +23,8 @@ def uuid7(nanoseconds: int | None = None) -> uuid.UUID:
     now = time.time_ns() if nanoseconds is None else nanoseconds
     milliseconds, rest = divmod(now, 1_000_000)
     fraction = rest * 4096 // 1_000_000
-    random = int.from_bytes(os.urandom(8)) % _ROOM
-    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
+    high = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62
+    return uuid.UUID(int=high | _random.getrandbits(_RANDOM_BITS))
 
 
 def prediction_ids(key: uuid.UUID, count: int, *, first: int = 0) -> list[str]:

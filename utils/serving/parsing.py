@@ -34,7 +34,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     {'inputs': [1.5]}
     """
     try:
-        parsed = json.loads(body.decode(), object_pairs_hook=_object)
+        parsed = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object)
     except UnicodeDecodeError as error:
         raise bad_request(f"the body is not UTF-8 (byte {error.start})") from None
     except RecursionError:
