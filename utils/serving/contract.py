@@ -93,8 +93,12 @@ class Field:
 
     def column(self, series: pd.Series) -> Sequence[Any]:
         """Return a column of a DataFrame, checked: as a whole where its dtype allows."""
-        whole = _WHOLE.get(self.kind, _never)(series)
+        whole = self.whole(series)
         return self.values(plain_values(series)) if whole is None else whole
+
+    def whole(self, series: pd.Series) -> Sequence[Any] | None:
+        """Return a column checked as a whole; ``None`` where only its values one by one tell."""
+        return _WHOLE.get(self.kind, _never)(series)
 
     def array(self, values: Sequence[Any]) -> Any:
         """Return checked values as the model's column."""
@@ -344,8 +348,6 @@ def contract_of(signature: ModelSignature | None) -> Contract:
             "with signature=mlflow.models.infer_signature(inputs, predictions)"
         )
     inputs = signature.inputs
-    if not inputs.inputs:
-        raise Unsigned("the model's signature names no input: there is nothing to monitor")
     fields, positional = (
         _fields_of_tensors(inputs) if inputs.is_tensor_spec() else _fields_of_columns(inputs)
     )
