@@ -21,7 +21,10 @@ _in_force: str | None = None
 
 
 def language() -> str:
-    """Return the language in force: the one set, else ``VIGIA_LANGUAGE``, else Portuguese.
+    """Return the language in force.
+
+    It is the one set; else ``VIGIA_LANGUAGE``; else that of the system's locale, where the course
+    has it; else Portuguese. Raises ``ValueError`` for a ``VIGIA_LANGUAGE`` that is none of ours.
 
     >>> with using("en"):
     ...     language()
@@ -29,7 +32,10 @@ def language() -> str:
     """
     if _in_force is not None:
         return _in_force
-    return _known(os.environ.get("VIGIA_LANGUAGE", "pt"), argument="VIGIA_LANGUAGE")
+    if named := os.environ.get("VIGIA_LANGUAGE"):
+        return _known(named, argument="VIGIA_LANGUAGE")
+    locales = (os.environ.get(name, "")[:2] for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
+    return next((code for code in locales if code in LANGUAGES), LANGUAGES[0])
 
 
 def set_language(code: str) -> None:
