@@ -36,7 +36,7 @@ READY_WITHIN_S = 120
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How much is measured. 3,000 loans on an ordinary day are a million in a year."""
+    """How much is measured. 3,010 loans on an ordinary day are a million in a year."""
 
     rounds: int
     seconds: float
@@ -52,7 +52,7 @@ FULL = Plan(
     warm_up_s=1.0,
     batch_rows=1_000,
     rows_in_process=60_000,
-    loans_a_day=3_000,
+    loans_a_day=3_010,
 )
 QUICK = Plan(
     rounds=2,
@@ -467,6 +467,7 @@ def a_year(registry: Registry, plan: Plan) -> None:
     for name, value in (
         (tr(pt="rótulos", en="labels"), f"{did['labelled']:,}"),
         (tr(pt="segundos", en="seconds"), f"{did['seconds']:.1f}"),
+        (tr(pt="  de processador", en="  of processor"), f"{did['busy_s']:.1f}"),
         (tr(pt="linhas/s", en="rows/s"), f"{did['sent'] / did['seconds']:,.0f}"),
         (tr(pt="pico de memória, MiB", en="peak memory, MiB"), f"{did['peak_mib']:,.0f}"),
         (tr(pt="repositório, MiB", en="store, MiB"), f"{size_mb:,.0f}"),
@@ -489,7 +490,7 @@ def simulate() -> None:
     scorer = load(job["model_uri"], tracking_uri=job["tracking_uri"])
     with open_store(job["store_url"]) as store:
         deployment = deploy_scorer(store, scorer, name="credit")
-        began = time.perf_counter()
+        began, busy_before = time.perf_counter(), time.process_time()
         done = replay(
             Client(Endpoint(scorer, store, deployment)),
             lent(start="2024-01-01", n_days=366, per_day=job["loans_a_day"], batch_rows=10_000),
@@ -499,9 +500,14 @@ def simulate() -> None:
             known_at_column="known_at",
             batch_rows=job["batch_rows"],
         )
-        seconds = time.perf_counter() - began
-    did = {"sent": done.sent, "labelled": done.labelled, "seconds": seconds}
-    json.dump(did | {"peak_mib": _peak_bytes(psutil.Process()) / 2**20}, sys.stdout)
+        did = {
+            "sent": done.sent,
+            "labelled": done.labelled,
+            "seconds": time.perf_counter() - began,
+            "busy_s": time.process_time() - busy_before,
+            "peak_mib": _peak_bytes(psutil.Process()) / 2**20,
+        }
+    json.dump(did, sys.stdout)
 
 
 def _peak_bytes(process) -> int:

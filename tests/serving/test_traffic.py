@@ -124,6 +124,17 @@ def test_labels_that_are_missing_or_never_known_never_come():
     assert list(itertools.chain(*client.labels.values())) == [1.0]
 
 
+def test_labels_in_a_column_that_may_be_null_arrive_as_plain_ones():
+    class Strict(Recorder):
+        def ground_truth(self, labels):
+            assert labels["label"].dtype == np.dtype("int64")
+            super().ground_truth(labels)
+
+    client = Strict()
+    with_labels(client, departures([0, 1, 2], label=pd.array([1, None, 0], dtype="Int64")))
+    assert list(itertools.chain(*client.labels.values())) == [1, 0]
+
+
 def test_the_clock_stops_before_until():
     client = Recorder()
     frame = departures([0, 10, 20], known_at=[5, 20, 30])

@@ -254,7 +254,9 @@ def _events(
             f"known_at: {early.sum()} labels are known before their prediction is made, the first "
             f"at {first['known_at']}"
         )
-    return table[table["label"].notna() & table["known_at"].notna()]
+    coming = table[table["label"].notna() & table["known_at"].notna()]
+    plain = getattr(label.dtype, "numpy_dtype", label.dtype)  # nothing is missing any more
+    return coming.astype({"label": plain})
 
 
 def _moments(frame: pd.DataFrame, column: str) -> pd.Series:
