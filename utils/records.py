@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ class Deployment:
 class Incident:
     """Something that goes wrong in the traffic between two moments (half-open).
 
-    ``strength`` is in 0..1, where 1 is the strongest form that the kind has; ``harmful`` says
-    whether it makes the model's answers worse, not whether it is easy to see.
+    ``strength`` is in 0..1, where 1 is the strongest form that the kind has. Whether it makes the
+    model's answers worse is what the ledger says of it, and no part of the incident.
     """
 
     kind: str
@@ -148,7 +148,7 @@ class Incident:
 
 def utc_now() -> datetime:
     """Return the present moment, aware, in UTC: the default clock of a service."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)
 
 
 def measurements(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
