@@ -156,7 +156,7 @@ BODIES = {
     "split: no data": mirror({"dataframe_split": {"columns": list(ROW)}}),
     "split: no row": mirror(split()),
     "split: a ragged row": mirror(
-        {"dataframe_split": {"columns": list(ROW), "data": [list(ROW.values()), list(ROW.values())[:-1]]}}
+        {"dataframe_split": {"columns": list(ROW), "data": [[*ROW.values()], [*ROW.values()][:-1]]}}
     ),
     "split: an index of another length": mirror(split(row(), index=[1, 2])),
     "inputs: rows with every type": mirror({"inputs": [row()]}),

@@ -14,10 +14,11 @@ import re
 import threading
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -123,14 +124,14 @@ def log_model(
     given. ``params``, ``metrics`` and ``tags`` are those of the run.
     """
     inputs = _integers_as_doubles(inputs)
+    log = _logger_of(model)
     with tracking(tracking_uri) as client:
         experiment_id = _experiment(client, experiment)
         with mlflow.start_run(experiment_id=experiment_id, run_name=name, nested=True) as run:
             mlflow.log_params(dict(params or {}))
             mlflow.log_metrics(dict(metrics or {}))
             mlflow.set_tags(dict(tags or {}))
-            info = _log(
-                model,
+            info = log(
                 name=name,
                 signature=infer_signature(inputs, predictions),
                 input_example=inputs.head(3),
@@ -139,10 +140,11 @@ def log_model(
         return _register(client, name, model_id=info.model_id, run_id=run.info.run_id)
 
 
-def _log(model: Any, **settings: Any) -> Any:
+def _logger_of(model: Any) -> Callable[..., Any]:
+    """Return MLflow's function that logs this model."""
     if isinstance(model, PythonModel):
-        return mlflow.pyfunc.log_model(python_model=model, **settings)
-    return mlflow.sklearn.log_model(model, skops_trusted_types=_types_of(model), **settings)
+        return partial(mlflow.pyfunc.log_model, python_model=model)
+    return partial(mlflow.sklearn.log_model, model, skops_trusted_types=_types_of(model))
 
 
 def _types_of(model: Any) -> list[str]:
