@@ -1,4 +1,4 @@
-"""Each notebook under test runs in an empty workspace of its own, as a learner's first one would."""
+"""Each notebook under test runs in an empty workspace of its own, as a first one would."""
 
 import os
 

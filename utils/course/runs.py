@@ -113,7 +113,7 @@ def planned(
 def _languages(
     languages: Sequence[str], parameters: Sequence[tuple[str, str]]
 ) -> tuple[Sequence[str], Sequence[tuple[str, str]]]:
-    """Return the languages to run and the other parameters: ``-p language`` chooses, as papermill's.
+    """Return the languages to run, where ``-p language`` may choose, and the other parameters.
 
     Raises ``BadParameter`` for a language that the course does not have.
     """
