@@ -1,8 +1,8 @@
 """What earlier chapters leave behind, so that any chapter can be the first one that is run.
 
 The flights model is trained on January to March 2013, goes into service on 1 April, and is sent
-every departure until the end of the year. The credit model is trained on the loans of 2023 whose
-outcome was known by the end of that year, and goes into service on 1 January 2024.
+every departure until the end of the year. The credit model is trained on the loans of 2023 that
+were all settled by the end of that year, and goes into service on 1 January 2024.
 """
 
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from utils.course.exercises import both
+from utils.course.lender import TRAINING_DAYS
 from utils.course.models import credit_model, flights_model
 from utils.course.workspace import Workspace, stage
 from utils.datasets import credit, flights
@@ -28,7 +29,7 @@ FLIGHTS_IN_SERVICE = datetime(2013, 4, 1, 4, tzinfo=UTC)
 CREDIT = "credit"
 CREDIT_IN_SERVICE = datetime(2024, 1, 1, tzinfo=UTC)
 CREDIT_SEED = 2024
-CREDIT_PER_DAY = 60
+CREDIT_PER_DAY = 120
 CREDIT_THRESHOLD = 0.75
 """From this estimated probability of repayment on, the lender says yes."""
 
@@ -64,16 +65,17 @@ def endpoint(store: Store, name: str, workspace: Workspace) -> Endpoint:
 
 
 def past_loans() -> pd.DataFrame:
-    """Return the loans of 2023 whose outcome was known by its end: what the credit model learns.
+    """Return the first loans of 2023, all settled by its end: what the credit model learns from.
 
-    The lender of that year granted whatever was affordable.
+    Later loans whose outcome is known by then are left out: defaults are known before repayments,
+    so among them defaults are too many. The lender of that year granted whatever was affordable.
     """
     applied = credit.applications(
-        start="2023-01-01", n_days=365, per_day=CREDIT_PER_DAY, seed=CREDIT_SEED
+        start="2023-01-01", n_days=TRAINING_DAYS, per_day=CREDIT_PER_DAY, seed=CREDIT_SEED
     )
     approved = credit.decide(applied, np.ones(len(applied)), threshold=0.0)
     loans = credit.outcomes(applied, approved, seed=CREDIT_SEED)
-    return loans[loans["known_at"] < CREDIT_IN_SERVICE].reset_index(drop=True)
+    return loans[loans["approved"]].reset_index(drop=True)
 
 
 @stage("flights-model", says=both(pt="o modelo de voos", en="the flights model"))
