@@ -234,6 +234,17 @@ def test_there_is_nothing_before_the_first_build(store, tracked):
         models.rollback(store, "delay")
 
 
+def test_the_same_version_goes_on_as_the_same_deployment(store, tracked):
+    first, second = (
+        models.load(f"models:/arrival/{number}", tracking_uri=tracked) for number in (1, 2)
+    )
+    deployment = models.in_service(store, first, name="flights")
+    assert models.in_service(store, first, name="flights") == deployment
+    assert models.in_service(store, second, name="flights") != deployment
+    assert models.in_service(store, first, name="flights") != deployment
+    assert store.deployments()["model_version"].to_list() == ["1", "2", "1"]
+
+
 def test_predictions_belong_to_the_deployment_that_made_them(store, tracked, trained):
     scorer = models.load("models:/arrival/1", tracking_uri=tracked)
     for _ in range(2):

@@ -36,11 +36,11 @@ from utils.serving.contract import Refused, Rows, bad_request
 from utils.serving.endpoint import MAX_ROWS, Answer, Endpoint, unavailable
 from utils.serving.ids import parse_key
 from utils.serving.keys import KeyRing, new_key
-from utils.serving.models import Scorer, deploy_scorer, load
+from utils.serving.models import in_service, load
 from utils.serving.openapi import operation
 from utils.serving.parsing import parse_json, record_rows, rows_of_csv, rows_of_json
 from utils.serving.rules import shown
-from utils.store import Store, open_store
+from utils.store import open_store
 
 MAX_BODY_BYTES = 10 * 2**20
 """Bytes of one body, at most."""
@@ -525,7 +525,7 @@ def serve(
         endpoint = Endpoint(
             scorer,
             store,
-            _in_service(store, scorer, deployment or scorer.model_name),
+            in_service(store, scorer, name=deployment or scorer.model_name),
             capture=capture,
             max_rows=max_rows,
         )
@@ -542,15 +542,3 @@ def serve(
         server = _Server(app, ready=partial(print, said, flush=True))
         with _stopped_by_signal(server):
             server.run([listening])
-
-
-def _in_service(store: Store, scorer: Scorer, name: str) -> Deployment:
-    """Return the deployment of a name that serves this version; make it where there is none."""
-    known = store.deployments()
-    newest = known[known["name"] == name].head(1)
-    same = newest["model_uri"].eq(scorer.model_uri) & newest["model_version"].eq(
-        scorer.model_version
-    )
-    if same.any():
-        return store.deployment(newest["deployment_crn"].iloc[0])
-    return deploy_scorer(store, scorer, name=name)

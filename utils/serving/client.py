@@ -208,7 +208,7 @@ class _Http:
             base_url=url,
             timeout=timeout_s,
             trust_env=False,
-            headers={"Authorization": f"Bearer {access_key}"},
+            headers={"Authorization": f"Bearer {access_key}"} if access_key else {},
         )
 
     def predict(self, frame, key, event_time, params):

@@ -362,6 +362,16 @@ def deploy_scorer(
     return deployment
 
 
+def in_service(store: Store, scorer: Scorer, *, name: str) -> Deployment:
+    """Return the newest deployment of a name if it is of this very version, else a new one."""
+    known = store.deployments()
+    newest = known[known["name"] == name].head(1)
+    same_uri = newest["model_uri"].eq(scorer.model_uri)
+    if (same_uri & newest["model_version"].eq(scorer.model_version)).any():
+        return store.deployment(newest["deployment_crn"].iloc[0])
+    return deploy_scorer(store, scorer, name=name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Standing:
     """The CRNs that a deployment gets: those of before where it repeats them, else new ones."""

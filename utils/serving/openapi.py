@@ -8,13 +8,13 @@ from typing import Any
 from utils.serving.contract import Contract, Field
 
 _TYPES: Mapping[str, Mapping[str, Any]] = {
-    "double": {"type": "number"},
-    "float": {"type": "number"},
-    "long": {"type": "integer"},
-    "integer": {"type": "integer", "format": "int32"},
+    "double": {"type": ["number", "null"]},
+    "float": {"type": ["number", "null"], "format": "float"},
+    "long": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+    "integer": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     "boolean": {"type": "boolean"},
-    "string": {"type": "string"},
-    "datetime": {"type": "string", "format": "date-time"},
+    "string": {"type": ["string", "null"], "pattern": "^[^\\x00]*$"},
+    "datetime": {"type": ["string", "null"], "description": "ISO 8601, without an offset"},
     "binary": {"type": "string", "contentEncoding": "base64"},
     "json": {},
 }
@@ -86,8 +86,8 @@ def _model(contract: Contract) -> tuple[dict[str, Any], dict[str, str]]:
 def _ground_truth(contract: Contract) -> tuple[dict[str, Any], dict[str, str]]:
     label = _object(
         ["prediction_id", "label"],
-        prediction_id={"type": "string"},
-        label=_type(contract.output),
+        prediction_id={"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[^\\x00]*$"},
+        label={**_type(contract.output), "description": "of the kind of a prediction; not null"},
         known_at={"type": "string", "format": "date-time"},
     )
     body = _object(["labels"], labels={"type": "array", "minItems": 1, "items": label})
