@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import count
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -208,6 +210,7 @@ class _Http:
             base_url=url,
             timeout=timeout_s,
             trust_env=False,
+            verify=_trusted(),
             headers={"Authorization": f"Bearer {access_key}"} if access_key else {},
         )
 
@@ -251,6 +254,12 @@ class _Http:
         if response.is_success:
             return response.json()
         raise _refused(response)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return the certificates that are trusted; it takes 20 ms to read them, so it is done once."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _refused(response: httpx.Response) -> Refused:
