@@ -81,8 +81,8 @@ def shape(page: str) -> list[str]:
     for line in page.splitlines():
         if line.startswith("```"):
             code = not code
-        if code and not line.lstrip().startswith("#"):
-            kept.append(line)
+        if code and not line.startswith("#"):
+            kept.append(line.split("  #")[0].rstrip())
         elif line.startswith("#"):
             kept.append(re.match("#+", line).group())
         elif line.startswith("|"):

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from utils.course import ROOT
 from utils.course.exercises import Both
+from utils.serving.keys import workspace
 from utils.text import tr
 
 
@@ -86,8 +86,7 @@ class Workspace:
     @classmethod
     def current(cls) -> "Workspace":
         """Return the workspace in force: ``VIGIA_WORKSPACE``, else ``workspace/`` in the clone."""
-        named = os.environ.get("VIGIA_WORKSPACE")
-        return cls(Path(named).resolve() if named else ROOT / "workspace", _STAGES)
+        return cls(workspace(), _STAGES)
 
     @property
     def tracking_uri(self) -> str:

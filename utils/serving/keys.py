@@ -92,8 +92,13 @@ class KeyRing:
 
 
 def workspace() -> Path:
-    """Return the folder in which this project keeps its state."""
-    return Path(os.environ.get("VIGIA_WORKSPACE") or "workspace")
+    """Return the folder in which this project keeps its state; it need not exist.
+
+    It is ``VIGIA_WORKSPACE``, else ``workspace`` beside ``utils``: the same for a notebook in any
+    folder of the clone.
+    """
+    named = os.environ.get("VIGIA_WORKSPACE")
+    return Path(named).resolve() if named else Path(__file__).resolve().parents[2] / "workspace"
 
 
 def remember_key(deployment: str, key: str) -> None:
