@@ -34,11 +34,13 @@ def test_each_key_has_its_client(store, logged):
 def test_what_the_store_has_is_read_again_after_a_second(store, logged):
     now = [0.0]
     known = ring(store, logged, clock=lambda: now[0])
-    assert known.is_stale
-    known.refresh()
+    key = issue_key(store, "late", client="tower")
     assert not known.is_stale
+    assert known.client_of(key) is None
     now[0] = keys.REFRESH_S
     assert known.is_stale
+    known.refresh()
+    assert known.client_of(key) == "tower"
 
 
 def test_a_store_that_is_away_does_not_lock_callers_out(store, logged, monkeypatch):

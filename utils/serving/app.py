@@ -357,13 +357,13 @@ def create_app(
     )
     app.state.routes = routes
     for path, method, route in (
+        ("/invocations", "POST", routes.invocations),
+        ("/model", "POST", routes.model),
+        ("/ground-truth", "POST", routes.ground_truth),
         ("/ping", "GET", routes.ping),
         ("/health", "GET", routes.ping),
         ("/version", "GET", routes.version),
         ("/metrics", "GET", routes.scrape),
-        ("/invocations", "POST", routes.invocations),
-        ("/model", "POST", routes.model),
-        ("/ground-truth", "POST", routes.ground_truth),
     ):
         app.add_api_route(
             path,

@@ -94,7 +94,8 @@ class Batcher:
 
     async def _others(self) -> None:
         """Wait, while it pays, until as many requests are there as lately came together."""
-        if len(self._waiting) >= self._expected:
+        full = self._waiting_rows >= self._max_rows
+        if full or len(self._waiting) >= self._expected:
             return
         self._enough.clear()
         try:

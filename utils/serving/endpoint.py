@@ -465,6 +465,6 @@ def _plain_items(array: np.ndarray) -> list[Any]:
     """Return an array as lists of plain values, with ``None`` for a missing one."""
     if array.ndim > 1:
         return [_plain_items(each) for each in array]
-    if array.dtype.kind == "f":
+    if array.dtype.kind in "biufU":
         return [None if value != value else value for value in array.tolist()]
     return plain_values(pd.Series(array))

@@ -68,7 +68,7 @@ class KeyRing:
         self._deployment = deployment
         self._clock = clock
         self._known = self._own
-        self._stale_at = float("-inf")
+        self.refresh()
 
     @property
     def is_stale(self) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from utils.serving.contract import Contract, Rows, bad_request
@@ -34,16 +35,28 @@ def parse_json(body: bytes) -> dict[str, Any]:
     {'inputs': [1.5]}
     """
     try:
-        parsed = json.loads(body.decode("utf-8-sig"), object_pairs_hook=_object)
-    except UnicodeDecodeError as error:
-        raise bad_request(f"the body is not UTF-8 (byte {error.start})") from None
-    except RecursionError:
-        raise _too_deep() from None
+        parsed = _loaded(_text(body))
     except ValueError as error:
         raise bad_request(f"the body is not JSON: {error}") from None
     if not isinstance(parsed, dict):
         raise bad_request("the body must be a JSON object")
-    if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(parsed) > DEEPEST:
+    return parsed
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise bad_request(f"the body is not UTF-8 (byte {error.start})") from None
+
+
+def _loaded(text: str) -> Any:
+    """Return what a JSON text says; ``ValueError`` where it is none."""
+    try:
+        parsed = json.loads(text, object_pairs_hook=_object)
+    except RecursionError:
+        raise _too_deep() from None
+    if text.count("[") + text.count("{") > DEEPEST and _depth(parsed) > DEEPEST:
         raise _too_deep()
     return parsed
 
@@ -51,10 +64,14 @@ def parse_json(body: bytes) -> dict[str, Any]:
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in made if keys.count(key) > 1)
+        twice = _most_frequent(key for key, _ in pairs)
         raise bad_request(f"the key {shown(twice)} stands twice in one object")
     return made
+
+
+def _most_frequent(names: Iterable[Any]) -> Any:
+    [(name, _)] = Counter(names).most_common(1)
+    return name
 
 
 def _too_deep() -> Exception:
@@ -63,7 +80,7 @@ def _too_deep() -> Exception:
 
 def _depth(value: Any) -> int:
     """Return how deep lists and objects are inside one another, level by level."""
-    depth, level = 0, [value]
+    depth, level = 0, [value] if isinstance(value, (dict, list)) else []
     while level:
         depth += 1
         level = [
@@ -122,8 +139,7 @@ def _split(given: Any, contract: Contract) -> Columns:
 
 def _by_position(rows: list[Any], names: Sequence[Any], *, form: str) -> Columns:
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise bad_request(f"{form}: column {shown(twice)} is there twice")
+        raise bad_request(f"{form}: column {shown(_most_frequent(names))} is there twice")
     for at, row in enumerate(rows):
         if not isinstance(row, list) or len(row) != len(names):
             raise bad_request(f"{form}: row {at} must be a list of {len(names)} values")
@@ -214,9 +230,7 @@ def rows_of_csv(body: bytes, contract: Contract) -> Rows:
     {'age': [41.0]}
     """
     try:
-        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
-    except UnicodeDecodeError as error:
-        raise bad_request(f"the body is not UTF-8 (byte {error.start})") from None
+        lines = list(csv.reader(io.StringIO(_text(body), newline=""), strict=True))
     except csv.Error as error:
         raise bad_request(f"the body is not CSV: {error}") from None
     if not lines:
@@ -245,15 +259,26 @@ def _from_text(text: str, kind: str | None) -> Any:
         return text
 
 
-def _flag(text: str) -> bool:
+def _flag(text: str) -> bool | str:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
+def _number(text: str) -> float:
+    if "_" in text or not text.isascii():  # Python reads 1_000 and ٣ as numbers; nobody else does
+        raise ValueError(text)
+    return float(text)
+
+
+def _whole(text: str) -> int | float:
+    number = _number(text)
+    return int(text) if text.strip("+- ").isdigit() else number
+
+
 _FROM_TEXT: Mapping[str, Callable[[str], Any]] = {
-    "double": float,
-    "float": float,
-    "long": int,
-    "integer": int,
+    "double": _number,
+    "float": _number,
+    "long": _whole,
+    "integer": _whole,
     "boolean": _flag,
-    "json": json.loads,
+    "json": _loaded,
 }
