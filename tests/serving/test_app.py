@@ -243,7 +243,8 @@ def test_a_model_is_called_as_in_cml(served):
     ]
 
 
-def test_the_store_tells_which_client_called(served):
+def test_the_store_tells_which_client_called(served, monkeypatch):
+    monkeypatch.setattr("utils.serving.keys.REFRESH_S", 0.0)
     url, endpoint = served()
     tower = issue_key(endpoint.store, "mirror", client="tower")
     post(f"{url}/invocations", records())
