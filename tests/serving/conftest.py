@@ -137,6 +137,7 @@ def logged(tmp_path_factory):
                 Mirror(),
                 signature(MlflowSchema([column("at", DataType.datetime)]), ONE_TEXT),
             ),
+            ("several", Fussy(), signature(x, None)),
             ("fussy", Fussy(), signature(x)),
             ("broken", Broken(), signature(MlflowSchema([column("kind", DataType.string)]))),
         ):

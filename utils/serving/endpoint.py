@@ -213,13 +213,15 @@ class Endpoint:
         return [outcome for request in requests for outcome in self._outcomes([request])]
 
     def _scored(self, requests: Sequence[Request]) -> list[Answer]:
+        """Return an answer for each request, all scored as one frame."""
         frame = self.contract.frame([request.rows for request in requests])
+        count = len(frame)
         try:
             raw, scores = self.scorer.predict(frame, requests[0].params)
         except Exception as error:  # a model is anybody's code, and may raise anything
             said = f"{type(error).__name__}: {str(error)[:500]}"
             raise bad_request(f"the model cannot score this request: {said}") from error
-        predictions = self._checked(_one_a_row(raw, len(frame)))
+        predictions = self._checked(_one_a_row(raw, count))
         answers, first = [], 0
         for request in requests:
             part = slice(first, first + request.rows.count)
