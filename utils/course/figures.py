@@ -1,7 +1,4 @@
-"""The figures of the README: taken from the labs that draw them, so the two cannot differ.
-
-``python -m utils.course.figures`` writes them; run it when the labs were rebuilt.
-"""
+"""The figures of the README: taken from the labs that draw them, so the two cannot differ."""
 
 from __future__ import annotations
 
@@ -55,7 +52,3 @@ def write(root: Path = ROOT) -> list[Path]:
             path.write_bytes(png)
             changed.append(path)
     return changed
-
-
-if __name__ == "__main__":
-    print(*write(), sep="\n")
