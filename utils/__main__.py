@@ -71,7 +71,7 @@ def _lab(chosen: argparse.Namespace) -> int:
 
 
 def _labs(chosen: argparse.Namespace) -> int:
-    from utils.course import labs
+    from utils.course import figures, labs
 
     if chosen.check:
         stale = labs.stale()
@@ -80,6 +80,7 @@ def _labs(chosen: argparse.Namespace) -> int:
             print(tr(pt=f"desatualizado: {name}", en=f"stale: {name}"), file=sys.stderr)
         return 1 if stale else 0
     outcomes = labs.rebuild(workers=chosen.jobs)
+    figures.write()
     n_failed = sum(outcome.failure is not None for outcome in outcomes)
     n_built = len(outcomes) - n_failed
     print(
