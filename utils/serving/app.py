@@ -98,10 +98,12 @@ class Metrics:
         ).labels(deployment.name, deployment.model_name, deployment.model_version).set(1)
 
     def count(self, route: str, status: int, seconds: float) -> None:
+        """Count one answer, whatever it was."""
         self.requests.labels(route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
 
     def count_answer(self, rows: int, *, stored: bool) -> None:
+        """Count the rows of one prediction request that was answered."""
         self.rows.observe(rows)
         self.predictions.inc(rows)
         if stored:
@@ -329,6 +331,14 @@ def create_app(
     ``access_keys`` are valid as long as the application lives: key to name of client; those that
     the store has for the deployment are valid beside them. ``accept_event_time`` lets a caller
     say when a prediction was made (``X-Event-Time``), as a replay of traffic must.
+    ``max_batch_rows=1`` keeps requests apart, for a model whose answer for a row hangs on the rows
+    beside it.
+
+    >>> from utils.serving.example import example_endpoint
+    >>> with example_endpoint() as endpoint:
+    ...     app = create_app(endpoint, access_keys={"a secret": "tower"})
+    ...     sorted(app.openapi()["paths"])[:3]
+    ['/ground-truth', '/health', '/invocations']
     """
     if max_body_bytes < 1:
         raise ValueError(f"max_body_bytes={max_body_bytes}: must be at least 1")
@@ -484,6 +494,14 @@ def running(app: FastAPI, *, host: str = "127.0.0.1", port: int = 0) -> Iterator
 
     When the block ends, what was accepted is answered first. For tests and notebooks; a service
     is a process of its own (``serve``).
+
+    >>> from utils.serving.client import Client
+    >>> from utils.serving.example import FLIGHTS, example_endpoint
+    >>> with example_endpoint() as endpoint:
+    ...     with running(create_app(endpoint, access_keys={"a secret": "tower"})) as url:
+    ...         with Client(url, access_key="a secret") as client:
+    ...             client.predict(FLIGHTS)["prediction"].tolist()
+    [10.0, -15.0]
     """
     ready = threading.Event()
     with _listening(host, port) as listening:

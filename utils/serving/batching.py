@@ -53,7 +53,19 @@ class Batcher:
         self._patience_s = 0.0
 
     async def submit(self, request: Request) -> Answer:
-        """Return the answer to a request, after it is committed, or raise its refusal."""
+        """Return the answer to a request, after it is committed, or raise its refusal.
+
+        >>> from utils.serving.example import FLIGHTS, example_endpoint
+        >>> async def ask(endpoint):
+        ...     batcher = Batcher(endpoint.answer)
+        ...     rows = endpoint.contract.rows_of(FLIGHTS)
+        ...     answer = await batcher.submit(endpoint.request(rows, params={}, started=0.0))
+        ...     batcher.close()
+        ...     return answer.predictions
+        >>> with example_endpoint() as endpoint:
+        ...     asyncio.run(ask(endpoint))
+        [10.0, -15.0]
+        """
         if self._waiting_rows >= self._max_waiting_rows:
             raise unavailable(f"{self._waiting_rows} rows are waiting already")
         loop = asyncio.get_running_loop()

@@ -118,6 +118,11 @@ class Client:
         The rows go ``ROWS_PER_REQUEST`` at a time: if one request is refused, the rows of those
         before it are stored. ``key`` is the id of the first row, from which those of the others
         count up; give the same to ask again.
+
+        >>> from utils.serving.example import FLIGHTS, example_endpoint
+        >>> with example_endpoint() as endpoint, Client(endpoint) as client:
+        ...     client.predict(FLIGHTS)["prediction"].tolist()
+        [10.0, -15.0]
         """
         key = uuid7() if key is None else key
         answers = []
@@ -141,13 +146,25 @@ class Client:
         )
 
     def call_model(self, request: Mapping[str, Any], *, key: UUID | None = None) -> dict[str, Any]:
-        """Return ``{"prediction": …, "uuid": …}`` for one record, as CML's ``call_model`` does."""
+        """Return ``{"prediction": …, "uuid": …}`` for one record, as CML's ``call_model`` does.
+
+        >>> from utils.serving.example import example_endpoint
+        >>> with example_endpoint() as endpoint, Client(endpoint) as client:
+        ...     client.call_model({"departure_delay_min": 20, "carrier": "UA"})["prediction"]
+        10.0
+        """
         return self._retried(self._transport.call_model, request, uuid7() if key is None else key)
 
     def ground_truth(self, labels: pd.DataFrame) -> dict[str, int]:
         """Store labels, all or none: ``prediction_id``, ``label``, and ``known_at`` where known.
 
         Sending them again is safe: an equal label changes nothing.
+
+        >>> from utils.serving.example import FLIGHTS, example_endpoint
+        >>> with example_endpoint() as endpoint, Client(endpoint) as client:
+        ...     answered = client.predict(FLIGHTS)
+        ...     client.ground_truth(answered[["prediction_id"]].assign(label=[12.0, -20.0]))
+        {'new': 2, 'revised': 0, 'repeated': 0}
         """
         return self._retried(self._transport.ground_truth, labels)
 

@@ -53,7 +53,11 @@ class Refused(VigiaError):
 
 
 def bad_request(message: str) -> Refused:
-    """Return the refusal of a request whose content breaks a rule, with MLflow's code for it."""
+    """Return the refusal of a request whose content breaks a rule, with MLflow's code for it.
+
+    >>> bad_request("column 'hour' is missing").error_code
+    'BAD_REQUEST'
+    """
     return Refused(400, "BAD_REQUEST", message)
 
 
@@ -241,14 +245,30 @@ class Contract:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
+        """The columns' names, in the signature's order."""
         return tuple(each.name for each in self.fields)
 
     def rows(self, given: Mapping[Any, Sequence[Any]], count: int) -> Rows:
-        """Return rows given by column as JSON values (lists of ``count``), checked."""
+        """Return rows given by column as JSON values (lists of ``count``), checked.
+
+        >>> from utils.serving.example import TenMinutesWonBack
+        >>> contract = TenMinutesWonBack.contract
+        >>> contract.rows({"departure_delay_min": [20], "carrier": ["UA"]}, 1).columns
+        {'departure_delay_min': [20.0], 'carrier': ['UA']}
+        >>> contract.rows({"departure_delay_min": ["20"], "carrier": ["UA"]}, 1)
+        Traceback (most recent call last):
+        utils.serving.contract.Refused: column 'departure_delay_min', row 0: must be a number, \
+not the text '20'
+        """
         return self._checked(self._named(given), count, Field.values)
 
     def rows_of(self, frame: pd.DataFrame) -> Rows:
-        """Return the rows of a DataFrame, checked; its index says nothing here."""
+        """Return the rows of a DataFrame, checked; its index says nothing here.
+
+        >>> from utils.serving.example import FLIGHTS, TenMinutesWonBack
+        >>> TenMinutesWonBack.contract.rows_of(FLIGHTS).count
+        2
+        """
         if not isinstance(frame, pd.DataFrame):
             raise bad_request(f"the rows must be a DataFrame, not a {type(frame).__name__}")
         if not frame.columns.is_unique:
@@ -291,7 +311,13 @@ class Contract:
         return f"column {shown(name)} is not in the model's signature{meant}"
 
     def frame(self, batch: Sequence[Rows]) -> pd.DataFrame:
-        """Return the rows of several requests, which have the same columns, as one DataFrame."""
+        """Return the rows of several requests, which have the same columns, as one DataFrame.
+
+        >>> from utils.serving.example import FLIGHTS, TenMinutesWonBack
+        >>> contract = TenMinutesWonBack.contract
+        >>> contract.frame([contract.rows_of(FLIGHTS), contract.rows_of(FLIGHTS)]).shape
+        (4, 2)
+        """
         present = batch[0].columns
         columns = {
             each.name: each.array(_joined([rows.columns[each.name] for rows in batch]))
@@ -301,7 +327,12 @@ class Contract:
         return pd.DataFrame(columns)
 
     def parameters(self, given: Any) -> dict[str, Any]:
-        """Return the parameters of a request with the signature's defaults filled in."""
+        """Return the parameters of a request with the signature's defaults filled in.
+
+        >>> from utils.serving.example import TenMinutesWonBack
+        >>> TenMinutesWonBack.contract.parameters(None)
+        {}
+        """
         if given is None:
             given = {}
         if not isinstance(given, Mapping):

@@ -124,6 +124,13 @@ class Endpoint:
         Raises ``Refused``, and nothing of the request is stored: 400 for rows that the model's
         signature does not allow or the model cannot score, 409 for ids stored with other inputs,
         413 for too many rows, 503 for a store that cannot be written.
+
+        >>> from utils.serving.example import FLIGHTS, example_endpoint
+        >>> with example_endpoint() as endpoint:
+        ...     endpoint.predict(FLIGHTS).predictions
+        ...     endpoint.store.read("flights")["carrier"].tolist()
+        [10.0, -15.0]
+        ['UA', 'B6']
         """
         started = time.perf_counter()
         request = self.request(
@@ -139,7 +146,13 @@ class Endpoint:
     def call(
         self, record: Mapping[str, Any], *, client: str = "", key: uuid.UUID | None = None
     ) -> dict[str, Any]:
-        """Predict one record and return ``{"prediction": …, "uuid": …}``, as CML does."""
+        """Predict one record and return ``{"prediction": …, "uuid": …}``, as CML does.
+
+        >>> from utils.serving.example import example_endpoint
+        >>> with example_endpoint() as endpoint:
+        ...     endpoint.call({"departure_delay_min": 20, "carrier": "UA"})["prediction"]
+        10.0
+        """
         started = time.perf_counter()
         request = self.request(
             record_rows(record, self.contract),
@@ -164,7 +177,14 @@ class Endpoint:
     ) -> Request:
         """Return checked rows as a request: each row has an id and a time from here on.
 
-        The ids are those given, or count up from ``key``, or from a new one.
+        The ids are those given, or count up from ``key``, or from a new one. ``started`` is what
+        ``time.perf_counter`` said when the request came.
+
+        >>> from utils.serving.example import FLIGHTS, example_endpoint
+        >>> with example_endpoint() as endpoint:
+        ...     rows = endpoint.contract.rows_of(FLIGHTS)
+        ...     endpoint.request(rows, params={}, started=0.0, ids=["a", "b"]).event_times
+        [1364817600000000, 1364817600000000]
         """
         if rows.count > self.max_rows:
             raise Refused(
@@ -188,14 +208,30 @@ class Endpoint:
         )
 
     def answered(self, request: Request) -> Answer:
-        """Return the answer to one request, or raise its refusal."""
+        """Return the answer to one request, or raise its refusal.
+
+        >>> from utils.serving.example import FLIGHTS, example_endpoint
+        >>> with example_endpoint() as endpoint:
+        ...     rows = endpoint.contract.rows_of(FLIGHTS)
+        ...     request = endpoint.request(rows, params={}, started=0.0)
+        ...     endpoint.answered(request).predictions
+        [10.0, -15.0]
+        """
         (outcome,) = self.answer([request])
         if isinstance(outcome, Refused):
             raise outcome
         return outcome
 
     def answer(self, batch: Sequence[Request]) -> list[Answer | Refused]:
-        """Score several requests and commit them together; return an outcome for each."""
+        """Score several requests and commit them together; return an outcome for each.
+
+        >>> from utils.serving.example import FLIGHTS, example_endpoint
+        >>> with example_endpoint() as endpoint:
+        ...     rows = [endpoint.contract.rows_of(FLIGHTS.iloc[[at]]) for at in (0, 1)]
+        ...     batch = [endpoint.request(each, params={}, started=0.0) for each in rows]
+        ...     [outcome.predictions for outcome in endpoint.answer(batch)]
+        [[10.0], [-15.0]]
+        """
         outcomes: dict[int, Answer | Refused] = {}
         with self._one_at_a_time:
             for together in _groups(batch):
@@ -338,6 +374,12 @@ class Endpoint:
 
         Raises ``Refused``: 400 for a label that breaks a rule, 404 for a prediction that the
         deployment does not have, 413 for too many labels, 503 for a store that cannot be written.
+
+        >>> from utils.serving.example import FLIGHTS, example_endpoint
+        >>> with example_endpoint() as endpoint:
+        ...     first, second = endpoint.predict(FLIGHTS).prediction_ids
+        ...     endpoint.ground_truth([{"prediction_id": first, "label": 12.0}])
+        {'new': 1, 'revised': 0, 'repeated': 0}
         """
         frame = self._labels(labels)
         try:
@@ -397,7 +439,11 @@ class Endpoint:
 
 
 def unavailable(message: str) -> Refused:
-    """Return the refusal of what may work a moment later."""
+    """Return the refusal of what may work a moment later.
+
+    >>> unavailable("the disk is full").status
+    503
+    """
     return Refused(503, "TEMPORARILY_UNAVAILABLE", message)
 
 

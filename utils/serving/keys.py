@@ -42,7 +42,14 @@ def hash_key(key: str) -> str:
 
 
 def issue_key(store: Store, deployment: str, *, client: str) -> str:
-    """Make a key for a client of a deployment, store its hash, and return it: the only time."""
+    """Make a key for a client of a deployment, store its hash, and return it: the only time.
+
+    >>> from utils.store.example import example_store
+    >>> with example_store() as store:
+    ...     key = issue_key(store, "flights", client="tower")
+    ...     store.keys("flights") == [(hash_key(key), "tower")]
+    True
+    """
     key = new_key()
     store.add_key(deployment, hash_key(key), client=client)
     return key
@@ -72,6 +79,7 @@ class KeyRing:
 
     @property
     def is_stale(self) -> bool:
+        """Whether what the store has should be read again."""
         return self._clock() >= self._stale_at
 
     def refresh(self) -> None:
@@ -83,7 +91,14 @@ class KeyRing:
             return
 
     def client_of(self, key: str) -> str | None:
-        """Return whose key this is, or ``None``; it takes as long whichever key matches."""
+        """Return whose key this is, or ``None``; it takes as long whichever key matches.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     ring = KeyRing({"a secret": "owner"}, store, "flights")
+        ...     ring.client_of("a secret"), ring.client_of("a guess")
+        ('owner', None)
+        """
         given, found = hash_key(key), None
         for known, client in self._known:
             if hmac.compare_digest(known, given):

@@ -4,6 +4,26 @@ Over MLflow 3, whose tracking store is a database (``sqlite:///…``). The track
 argument; else ``MLFLOW_TRACKING_URI``; else the workspace's ``mlflow.db``, if it is there; else
 what MLflow takes by itself. MLflow's chatter (progress on standard error, hints as warnings) is
 kept out: what goes wrong is raised.
+
+A whole life, in a folder that is gone afterwards:
+
+>>> from tempfile import TemporaryDirectory
+>>> from sklearn.linear_model import LinearRegression
+>>> from utils.store import open_store
+>>> flights = pd.DataFrame({"departure_delay_min": [20.0, -5.0, 60.0]})
+>>> arrivals = flights["departure_delay_min"].to_numpy() - 10
+>>> with TemporaryDirectory() as folder, open_store("sqlite://") as store:
+...     uri = f"sqlite:///{folder}/mlflow.db"
+...     model = LinearRegression().fit(flights, arrivals)
+...     about = {"name": "delay", "inputs": flights, "predictions": arrivals}
+...     one, two = (log_model(model, **about, tracking_uri=uri) for _ in range(2))
+...     set_alias("delay", "champion", one.version, tracking_uri=uri)
+...     champion = load("models:/delay@champion", tracking_uri=uri)
+...     first = deploy_scorer(store, champion, name="flights")
+...     second = redeploy(store, name="flights", model_uri=two.model_uri, tracking_uri=uri)
+...     back = rollback(store, "flights")
+>>> [each.model_version for each in (first, second, back)]
+['1', '2', '1']
 """
 
 from __future__ import annotations
@@ -62,6 +82,7 @@ class ModelVersion:
 
     @property
     def model_uri(self) -> str:
+        """Where MLflow finds it."""
         return f"models:/{self.name}/{self.version}"
 
 
@@ -248,6 +269,12 @@ class Scorer:
 
         The probability is ``None`` for a model that is no classifier of two classes or gives
         none; it says how sure the model is, not how often it is right.
+
+        >>> from utils.serving.example import FLIGHTS, example_model
+        >>> with example_model() as folder:
+        ...     predictions, scores = load(folder).predict(FLIGHTS[["departure_delay_min"]])
+        >>> predictions.round(6).tolist(), scores
+        ([10.0, -15.0], None)
         """
         given = self._given(frame)
         return self._predict(given, params), self._scores and self._scores(given)
@@ -286,6 +313,11 @@ def load(model_uri: str, *, tracking_uri: str | None = None) -> Scorer:
 
     Raises ``UnknownModel`` for a URI that leads to no model, and ``Unsigned`` for a model without
     a signature.
+
+    >>> from utils.serving.example import example_model
+    >>> with example_model() as folder:
+    ...     load(folder).schema.names
+    ('departure_delay_min',)
     """
     with tracking(tracking_uri) as client:
         try:
@@ -333,6 +365,12 @@ def deploy(
     that of the build when the same version was deployed before.
 
     Raises ``SchemaConflict`` where the name's table holds a column of another type.
+
+    >>> from utils.serving.example import example_model
+    >>> from utils.store import open_store
+    >>> with open_store("sqlite://") as store, example_model() as folder:
+    ...     deploy(store, name="flights", model_uri=folder).model_name
+    'ten_minutes'
     """
     return deploy_scorer(store, load(model_uri, tracking_uri=tracking_uri), name=name, at=at)
 
@@ -363,7 +401,16 @@ def deploy_scorer(
 
 
 def in_service(store: Store, scorer: Scorer, *, name: str) -> Deployment:
-    """Return the newest deployment of a name if it is of this very version, else a new one."""
+    """Return the newest deployment of a name if it is of this very version, else a new one.
+
+    >>> from utils.serving.example import example_model
+    >>> from utils.store import open_store
+    >>> with open_store("sqlite://") as store, example_model() as folder:
+    ...     scorer = load(folder)
+    ...     first, second = (in_service(store, scorer, name="flights") for _ in range(2))
+    >>> first == second
+    True
+    """
     known = store.deployments()
     newest = known[known["name"] == name].head(1)
     same_uri = newest["model_uri"].eq(scorer.model_uri)
@@ -402,6 +449,14 @@ def redeploy(
     """Put another model into service under a name that stands.
 
     Raises ``UnknownDeployment`` where it does not.
+
+    >>> from utils.serving.example import example_model
+    >>> from utils.store import open_store
+    >>> with open_store("sqlite://") as store, example_model() as folder:
+    ...     first = deploy(store, name="flights", model_uri=folder)
+    ...     second = redeploy(store, name="flights", model_uri=folder)
+    >>> first.model_crn == second.model_crn, first.deployment_crn == second.deployment_crn
+    (True, False)
     """
     store.deployment(name)
     return deploy(store, name=name, model_uri=model_uri, tracking_uri=tracking_uri, at=at)
@@ -413,6 +468,14 @@ def rollback(store: Store, name: str, *, at: datetime | None = None) -> Deployme
     Twice in a row therefore comes back to the present one.
 
     Raises ``UnknownDeployment``, and ``ValueError`` where the name has had one build only.
+
+    >>> from utils.serving.example import example_model
+    >>> from utils.store import open_store
+    >>> with open_store("sqlite://") as store, example_model() as one, example_model() as other:
+    ...     first = deploy(store, name="flights", model_uri=one)
+    ...     second = deploy(store, name="flights", model_uri=other)
+    ...     rollback(store, "flights").build_crn == first.build_crn
+    True
     """
     present = store.deployment(name)
     history = store.deployments()
@@ -531,6 +594,11 @@ class ApiUtility:
 
         The access key is the caller's own, from the environment or the workspace: the store has
         only its hash. It is empty where neither has one.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     ApiUtility(store).get_latest_deployment_details("flights")["latest_deployment_crn"]
+        'crn:deployment:1'
         """
         latest = self.store.deployment(model_name)
         return {

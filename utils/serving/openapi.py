@@ -38,7 +38,12 @@ _REFUSALS: Mapping[str, str] = {
 
 
 def operation(path: str, contract: Contract) -> dict[str, Any]:
-    """Return what OpenAPI says of a route's requests and refusals; nothing for one that is read."""
+    """Return what OpenAPI says of a route's requests and refusals; nothing for one that is read.
+
+    >>> from utils.serving.example import TenMinutesWonBack
+    >>> sorted(operation("/model", TenMinutesWonBack.contract)["responses"])[:2]
+    ['400', '401']
+    """
     make = {"/invocations": _invocations, "/model": _model, "/ground-truth": _ground_truth}
     if path not in make:
         return {}

@@ -93,7 +93,13 @@ def _depth(value: Any) -> int:
 
 
 def rows_of_json(body: Mapping[str, Any], contract: Contract) -> tuple[Rows, dict[str, Any]]:
-    """Return the rows of an ``/invocations`` body and its parameters, both checked."""
+    """Return the rows of an ``/invocations`` body and its parameters, both checked.
+
+    >>> from utils.serving.example import TenMinutesWonBack
+    >>> body = {"inputs": {"departure_delay_min": [20, -5], "carrier": ["UA", "B6"]}}
+    >>> rows_of_json(body, TenMinutesWonBack.contract)[0].count
+    2
+    """
     unknown = [key for key in body if key not in (*FORMS, "params")]
     if unknown:
         raise bad_request(f"the key {shown(unknown[0])} is none of {', '.join(FORMS)}, params")
@@ -111,7 +117,13 @@ Columns = tuple[dict[Any, list[Any]], int]
 
 
 def record_rows(given: Any, contract: Contract) -> Rows:
-    """Return one record, an object of the columns' names and values, as a row."""
+    """Return one record, an object of the columns' names and values, as a row.
+
+    >>> from utils.serving.example import TenMinutesWonBack
+    >>> flight = {"departure_delay_min": 20, "carrier": "UA"}
+    >>> record_rows(flight, TenMinutesWonBack.contract).columns["departure_delay_min"]
+    [20.0]
+    """
     if not isinstance(given, Mapping):
         raise bad_request(f"request: must be an object of columns, not {shown(given)}")
     return contract.rows({name: [value] for name, value in given.items()}, 1)
