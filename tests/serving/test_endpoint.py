@@ -1,6 +1,8 @@
 """The endpoint itself: several requests as one batch, and models that answer in many forms."""
 
+import sqlite3
 import time
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ from utils.serving import models
 from utils.serving.endpoint import Answer, Endpoint, Refused
 from utils.serving.ids import uuid7
 from utils.serving.parsing import rows_of_json
+from utils.store import open_store
 
 
 def request(endpoint, body, **about):
@@ -155,3 +158,36 @@ def test_ids_and_times_that_cannot_be_are_refused(serve, given, message):
     with pytest.raises(Refused, match=message):
         endpoint.predict(pd.DataFrame({"x": [1.0, 2.0]}), **given)
     assert endpoint.store.read("fussy").empty
+
+
+def test_a_store_that_another_holds_is_said_and_forgiven(logged, tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.store.engines.BUSY_TIMEOUT_S", 0.05)
+    path = tmp_path / "store.db"
+    with open_store(f"sqlite:///{path}") as store, closing(sqlite3.connect(path)) as another:
+        scorer = models.load(logged.uri("fussy"), tracking_uri=logged.tracking_uri)
+        endpoint = Endpoint(scorer, store, models.deploy_scorer(store, scorer, name="fussy"))
+        another.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Refused, match="not captured: .*locked") as refused:
+            endpoint.predict(pd.DataFrame({"x": [1.0]}))
+        another.rollback()
+        assert refused.value.status == 503
+        assert store.read("fussy").empty
+        assert endpoint.predict(pd.DataFrame({"x": [1.0]})).predictions == [2.0]
+
+
+def test_a_store_that_is_gone_is_said(logged, postgresql_url, postgresql_server):
+    with open_store(postgresql_url) as store:
+        scorer = models.load(logged.uri("fussy"), tracking_uri=logged.tracking_uri)
+        endpoint = Endpoint(scorer, store, models.deploy_scorer(store, scorer, name="fussy"))
+        name = postgresql_url.partition("?")[0].rpartition("/")[2]
+        postgresql_server.psql(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        postgresql_server.psql(f'ALTER DATABASE "{name}" RENAME TO "{name}_away"')
+        try:
+            with pytest.raises(Refused, match="not captured") as refused:
+                endpoint.predict(pd.DataFrame({"x": [1.0]}))
+        finally:
+            postgresql_server.psql(f'ALTER DATABASE "{name}_away" RENAME TO "{name}"')
+        assert refused.value.status == 503
+        assert endpoint.predict(pd.DataFrame({"x": [1.0]})).predictions == [2.0]
