@@ -4,8 +4,9 @@ A text is written once, in both languages, where it is used: ``tr(pt=…, en=…
 There is no catalogue, so the two cannot drift apart unseen.
 """
 
+import difflib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 LANGUAGES = ("pt", "en")
@@ -79,3 +80,14 @@ def tr(*, pt: str, en: str) -> str:
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f"{code}={text!r}: a text is needed in each language")
     return texts[language()]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a refusal: the known name that was probably meant, else all of them.
+
+    >>> nearest("mea", ["mae", "bias"]), nearest("x", ["mae", "bias"])
+    ("did you mean 'mae'?", 'known: mae, bias')
+    """
+    names = [str(each) for each in known]
+    close = difflib.get_close_matches(str(name), names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"

@@ -1,23 +1,11 @@
 """What this room asks of its callers, and how it refuses."""
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a message: the known name nearest to ``name``, or all of them.
-
-    >>> nearest("unit_chnage", ["unit_change", "duplicates"])
-    "did you mean 'unit_change'?"
-    >>> nearest("zzz", ["unit_change", "duplicates"])
-    'known: unit_change, duplicates'
-    """
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+from utils.text import nearest
 
 
 def need_columns(frame: pd.DataFrame, columns: Iterable[str], *, argument: str = "frame") -> None:

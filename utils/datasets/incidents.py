@@ -15,9 +15,9 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import pandas as pd
 
-from utils.datasets._checks import moment, nearest, need_columns, need_moments, need_share
+from utils.datasets._checks import moment, need_columns, need_moments, need_share
 from utils.records import LEDGER_COLUMNS, Incident
-from utils.text import tr
+from utils.text import nearest, tr
 
 STAGES = ("world", "pipe", "service")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
+
+from utils.text import nearest
 
 ORIGIN = pd.Timestamp("1970-01-05", tz="UTC")
 """A Monday at midnight, in UTC: windows of a week begin on Mondays, those of a day at midnight."""
@@ -28,16 +29,6 @@ def column(frame: pd.DataFrame, name: str, *, argument: str) -> pd.Series:
         return frame[name]
     there = [str(each) for each in frame.columns]
     raise ValueError(f"{argument}={name!r} is no column of the frame; {nearest(name, there)}")
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """Return the end of a refusal: the known name that was probably meant, else all of them.
-
-    >>> nearest("mea", ["mae", "bias"]), nearest("x", ["mae", "bias"])
-    ("did you mean 'mae'?", 'known: mae, bias')
-    """
-    close = difflib.get_close_matches(str(name), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 
 def moment(value: Moment | None, *, argument: str) -> pd.Timestamp | None:
