@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tests.serving.odd_models import Broken, Fussy, Mirror
-from utils.serving import models
+from utils.serving import models, tracking
 from utils.serving.app import create_app, running
 from utils.serving.client import Client
 from utils.serving.endpoint import Endpoint
@@ -116,7 +116,7 @@ def logged(tmp_path_factory):
     log(LogisticRegression(max_iter=1000), "late", frame[NUMBERS], late)
     log(HistGradientBoostingRegressor(max_iter=5), "boosted", frame[NUMBERS], arrival)
     matrix = frame[NUMBERS].to_numpy("float64")
-    with models.tracking(uri):
+    with tracking.tracking(uri):
         mlflow.set_experiment(
             experiment_id=mlflow.create_experiment("raw", str(folder / "artifacts"))
         )

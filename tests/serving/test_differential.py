@@ -22,7 +22,7 @@ from mlflow.pyfunc import scoring_server
 from tests.services import free_port
 from tests.serving.bodies import DOUBLE, LONG, ROW, STRING, records, row, spelled, split, text
 from tests.serving.conftest import KEY
-from utils.serving import models
+from utils.serving import models, tracking
 from utils.serving.app import create_app, running
 from utils.serving.endpoint import Endpoint
 from utils.store import open_store
@@ -279,12 +279,12 @@ def theirs(logged):
         start_new_session=True,
     )
     urls = {"mirror": f"http://127.0.0.1:{port}"}
-    with ExitStack() as stack, models.quiet(), pytest.MonkeyPatch.context() as patched:
+    with ExitStack() as stack, tracking.quiet(), pytest.MonkeyPatch.context() as patched:
         patched.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")  # init leaves it set
         stack.callback(process.wait)
         stack.callback(os.killpg, process.pid, signal.SIGTERM)
         for name in ("delay", "tensor", "timed"):
-            with models.tracking(logged.tracking_uri):
+            with tracking.tracking(logged.tracking_uri):
                 app = scoring_server.init(mlflow.pyfunc.load_model(logged.uri(name)))
             urls[name] = stack.enter_context(served(app))
         wait_for(f"{urls['mirror']}/ping")

@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 
 from tests.serving.conftest import NUMBERS, departures
 from utils.records import SchemaConflict, UnknownDeployment
-from utils.serving import keys, models
+from utils.serving import keys, models, tracking
 from utils.serving.endpoint import Endpoint
 
 CRN = re.compile(r"crn:cdp:ml:[^:]+:[^:]+:workspace:[0-9a-f-]{36}/[0-9a-f-]{36}")
@@ -68,7 +68,7 @@ def test_artifacts_lie_beside_the_database(tracked):
 
 def addresses(tracked):
     models.set_alias("arrival", "champion", "2", tracking_uri=tracked)
-    with models.tracking(tracked):
+    with tracking.tracking(tracked):
         version = mlflow.models.get_model_info("models:/arrival/2")
         folder = mlflow.artifacts.download_artifacts("models:/arrival/2")
     return {
@@ -177,12 +177,12 @@ def test_the_tracking_store_of_the_caller_stays(tracked, monkeypatch):
 def test_the_tracking_store_is_found_in_the_environment_then_in_the_workspace(
     workspace, monkeypatch
 ):
-    assert models.resolve_tracking_uri("sqlite:///given.db") == "sqlite:///given.db"
+    assert tracking.resolve_tracking_uri("sqlite:///given.db") == "sqlite:///given.db"
     workspace.mkdir()
     (workspace / "mlflow.db").touch()
-    assert models.resolve_tracking_uri() == f"sqlite:///{workspace / 'mlflow.db'}"
+    assert tracking.resolve_tracking_uri() == f"sqlite:///{workspace / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///environment.db")
-    assert models.resolve_tracking_uri() == "sqlite:///environment.db"
+    assert tracking.resolve_tracking_uri() == "sqlite:///environment.db"
 
 
 # In service

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
+from utils.course import life
 from utils.course.exercises import both
 from utils.course.lender import TRAINING_DAYS
 from utils.course.models import credit_model, flights_model
@@ -106,6 +107,20 @@ def _flights_deployed(workspace: Workspace) -> None:
 def _flights_replayed(workspace: Workspace) -> None:
     with open_store(workspace.store_url) as store:
         replay_flights(store, workspace, flights_traffic())
+
+
+@stage("credit-collected", says=both(pt="o livro de crédito", en="the credit book"))
+def _credit_collected(workspace: Workspace) -> None:
+    life.collect_credit(workspace.folder("credit-collected"))
+
+
+@stage(
+    "credit-prepared",
+    needs=["credit-collected"],
+    says=both(pt="as tabelas de treino e de julgamento", en="the tables to train and to judge by"),
+)
+def _credit_prepared(workspace: Workspace) -> None:
+    life.prepare_credit(workspace.folder("credit-collected"), workspace.folder("credit-prepared"))
 
 
 @stage("credit-model", says=both(pt="o modelo de crédito", en="the credit model"))

@@ -18,7 +18,7 @@ from sklearn.linear_model import LinearRegression
 from utils.records import Deployment
 from utils.serving.contract import Contract, contract_of
 from utils.serving.endpoint import Endpoint
-from utils.serving.models import quiet
+from utils.serving.tracking import quiet
 from utils.store import open_store
 
 NOON = datetime(2013, 4, 1, 12, tzinfo=UTC)

@@ -28,14 +28,9 @@ A whole life, in a folder that is gone afterwards:
 
 from __future__ import annotations
 
-import logging
-import os
 import re
-import threading
 import uuid
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -55,7 +50,8 @@ from mlflow.pyfunc import PyFuncModel, PythonModel
 
 from utils.records import Deployment, Schema, VigiaError, utc_now
 from utils.serving.contract import Contract, contract_of
-from utils.serving.keys import hash_key, new_key, recall_key, remember_key, workspace
+from utils.serving.keys import hash_key, new_key, recall_key, remember_key
+from utils.serving.tracking import experiment_id_of, quiet, tracking
 from utils.store import Store
 
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
@@ -65,7 +61,6 @@ TRUSTED = ("sklearn.", "numpy.", "scipy.")
 """Packages whose types a model of ours may hold; a type from elsewhere is refused by name."""
 
 _LIBRARY = "mlflow.sklearn"
-_using = threading.RLock()
 
 
 class UnknownModel(VigiaError):
@@ -84,44 +79,6 @@ class ModelVersion:
     def model_uri(self) -> str:
         """Where MLflow finds it."""
         return f"models:/{self.name}/{self.version}"
-
-
-def resolve_tracking_uri(tracking_uri: str | None = None) -> str:
-    """Return the tracking URI to use, found as the module says."""
-    if tracking_uri or (tracking_uri := os.environ.get("MLFLOW_TRACKING_URI")):
-        return tracking_uri
-    database = workspace() / "mlflow.db"
-    return f"sqlite:///{database}" if database.exists() else mlflow.get_tracking_uri()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what MLflow and Alembic say in passing out of the logs and of a notebook's outputs."""
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"mlflow\.")
-        warnings.filterwarnings("ignore", message=".*integer column", category=UserWarning)
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
-
-
-@contextmanager
-def tracking(tracking_uri: str | None = None) -> Iterator[MlflowClient]:
-    """Give a client of a tracking store, which MLflow's own functions use meanwhile; quietly."""
-    with _using, quiet():
-        before = os.environ.get("MLFLOW_TRACKING_URI")
-        uri = resolve_tracking_uri(tracking_uri)
-        mlflow.set_tracking_uri(uri)
-        try:
-            yield MlflowClient(uri)
-        finally:
-            mlflow.set_tracking_uri(before)
 
 
 def log_model(
@@ -144,21 +101,45 @@ def log_model(
     requirements are not searched for, which would take seconds, but are ``REQUIREMENTS`` unless
     given. ``params``, ``metrics`` and ``tags`` are those of the run.
     """
-    inputs = _integers_as_doubles(inputs)
-    log = _logger_of(model)
     with tracking(tracking_uri) as client:
-        experiment_id = _experiment(client, experiment)
+        experiment_id = experiment_id_of(client, experiment)
         with mlflow.start_run(experiment_id=experiment_id, run_name=name, nested=True) as run:
             mlflow.log_params(dict(params or {}))
             mlflow.log_metrics(dict(metrics or {}))
             mlflow.set_tags(dict(tags or {}))
-            info = log(
+            model_uri = log_in_run(
+                model,
                 name=name,
-                signature=infer_signature(inputs, predictions),
-                input_example=inputs.head(3),
-                pip_requirements=pip_requirements or _pinned(REQUIREMENTS),
+                inputs=inputs,
+                predictions=predictions,
+                pip_requirements=pip_requirements,
             )
-        return _register(client, name, model_id=info.model_id, run_id=run.info.run_id)
+        model_id = model_uri.removeprefix("models:/")
+        return _register(client, name, model_id=model_id, run_id=run.info.run_id)
+
+
+def log_in_run(
+    model: Any,
+    *,
+    name: str,
+    inputs: pd.DataFrame,
+    predictions: Any,
+    pip_requirements: Sequence[str] | None = None,
+) -> str:
+    """Log a model in MLflow's active run, unregistered, and return its URI (``models:/m-…``).
+
+    It is ``log_model`` for a run that you hold open yourself; ``register`` makes a version of it.
+    """
+    inputs = _integers_as_doubles(inputs)
+    log = _logger_of(model)
+    with quiet():
+        info = log(
+            name=name,
+            signature=infer_signature(inputs, predictions),
+            input_example=inputs.head(3),
+            pip_requirements=pip_requirements or _pinned(REQUIREMENTS),
+        )
+    return f"models:/{info.model_id}"
 
 
 def _logger_of(model: Any) -> Callable[..., Any]:
@@ -192,19 +173,6 @@ def _integers_as_doubles(inputs: pd.DataFrame) -> pd.DataFrame:
 
 def _pinned(packages: Sequence[str]) -> list[str]:
     return [f"{package}=={version(package)}" for package in packages]
-
-
-def _experiment(client: MlflowClient, name: str) -> str:
-    """Return the experiment's id, making it with its artifacts beside the database."""
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
-    return client.create_experiment(name, artifact_location=_artifacts(client.tracking_uri))
-
-
-def _artifacts(tracking_uri: str) -> str | None:
-    _, sqlite, path = tracking_uri.partition("sqlite:///")
-    return (Path(path).parent / "mlartifacts").resolve().as_uri() if sqlite else None
 
 
 def _register(client: MlflowClient, name: str, *, model_id: str, run_id: str) -> ModelVersion:

@@ -1,0 +1,113 @@
+"""The life of the credit model before it goes into service, as chapters 01 to 04 tell it.
+
+Today is 1 January 2024. The lender's book holds every application of 2022 and of the first 168 days
+of 2023, so that all loans in it are settled. Who applied then was judged by a **rule**, not by a
+model: ``points`` for late payments and for the burden of debt, and a yes from 35 on. So nobody knows
+what became of the others, and a model that learns from the book learns from those whom the rule let
+through.
+
+The model learns from 2022 and is judged on 2023. Each step is a function of the files that the step
+before it left, so a chapter and the stage that stands in for it do the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from utils.datasets import credit
+from utils.datasets.files import TableFile, read, write
+from utils.datasets.splits import split
+
+BOOK_START = pd.Timestamp("2022-01-01", tz="UTC")
+JUDGED_FROM = pd.Timestamp("2023-01-01", tz="UTC")
+"""What was applied for before, the model learns from; what came from here on, it is judged by."""
+
+TODAY = pd.Timestamp("2024-01-01", tz="UTC")
+"""The last loan of the book was settled some days before."""
+
+BOOK_DAYS = 365 + 168
+PER_DAY = 120
+SEED = 2024
+
+RULE_POINTS = 35
+"""From so many points on, the lender's rule of 2022 and 2023 says yes."""
+
+
+UNITS = {
+    "income_brl": "BRL a month",
+    "amount_brl": "BRL",
+    "term_months": "months",
+    "debt_share": "share of the income",
+    "employment_years": "years",
+    "late_payments_12m": "payments in 12 months",
+    "age_years": "years",
+}
+"""The unit of each number in the book."""
+
+
+def points(applied: pd.DataFrame) -> pd.Series:
+    """Return the points of the lender's rule: 100, less 15 a late payment, less 1 a % of burden.
+
+    The burden is the share of the income that debts and the new instalment take together.
+
+    >>> points(pd.DataFrame({"income_brl": [2000.0], "amount_brl": [1200.0], "term_months": [3.0],
+    ...                      "debt_share": [0.1], "late_payments_12m": [1.0]})).round(6).tolist()
+    [55.0]
+    """
+    given = 100 - 15 * applied["late_payments_12m"] - 100 * credit.burden(applied)
+    return given.rename("points")
+
+
+def credit_book(*, seed: int = SEED, n_days: int = BOOK_DAYS) -> pd.DataFrame:
+    """Return the lender's book: ``n_days`` of applications, each with its decision and its outcome.
+
+    The columns are those of ``credit.outcomes``. The days do not depend on one another, so a
+    shorter book is the beginning of a longer one. What was not known ``TODAY`` is not in it.
+    """
+    applied = credit.applications(start=BOOK_START, n_days=n_days, per_day=PER_DAY, seed=seed)
+    book = credit.outcomes(applied, points(applied) >= RULE_POINTS, seed=seed)
+    late = book["known_at"] > TODAY
+    return book.assign(repaid=book["repaid"].mask(late), known_at=book["known_at"].mask(late))
+
+
+def collect_credit(folder: Path, *, seed: int = SEED, n_days: int = BOOK_DAYS) -> TableFile:
+    """Write the lender's book to ``folder/credit.parquet``, and return what was written."""
+    return write(
+        credit_book(seed=seed, n_days=n_days),
+        folder / "credit.parquet",
+        source=f"utils.datasets.credit, seed {seed}",
+        units=UNITS,
+    )
+
+
+def prepare_credit(collected: Path, folder: Path) -> None:
+    """Write, from the book in ``collected``, the tables that the later steps use to ``folder``.
+
+    - ``train.parquet``: the loans of 2022, to learn from;
+    - ``later.parquet``: the loans of 2023, to be judged by;
+    - ``reference.parquet``: *everybody* who applied in 2023, granted or not: what the model's
+      inputs look like when nothing is wrong. Traffic is compared with applicants, not with loans;
+    - ``judging.parquet``: the sensitive columns of all of them, by ``application_id``, kept aside.
+
+    The first three hold no sensitive column.
+    """
+    book = read(collected / "credit.parquet")
+    sensitive = [*credit.SENSITIVE, "age_years"]
+    told = {"source": "the lender's book, credit.parquet"}
+    plain = book.drop(columns=sensitive)
+    parts = split(
+        plain,
+        time_column="applied_at",
+        known_at_column="known_at",
+        at=JUDGED_FROM,
+        learned_at=TODAY,
+        judged_at=TODAY,
+    )
+    since = plain[plain["applied_at"] >= JUDGED_FROM]
+    tables = {"train": parts.train, "later": parts.later, "reference": since}
+    for name, table in tables.items():
+        units = {column: unit for column, unit in UNITS.items() if column in table}
+        write(table.reset_index(drop=True), folder / f"{name}.parquet", units=units, **told)
+    write(book[["application_id", *sensitive]], folder / "judging.parquet", **told)
