@@ -71,15 +71,16 @@ def _lab(chosen: argparse.Namespace) -> int:
 
 
 def _labs(chosen: argparse.Namespace) -> int:
-    from utils.course import figures, labs
+    from utils.course import figures, labs, runs
 
+    only = {runs.found_notebook(name).stem for name in chosen.notebooks} or None
     if chosen.check:
         stale = labs.stale()
         for path in stale:
             name = path.relative_to(_ROOT)
             print(tr(pt=f"desatualizado: {name}", en=f"stale: {name}"), file=sys.stderr)
         return 1 if stale else 0
-    outcomes = labs.rebuild(workers=chosen.jobs)
+    outcomes = labs.rebuild(workers=chosen.jobs, only=only)
     figures.write()
     n_failed = sum(outcome.failure is not None for outcome in outcomes)
     n_built = len(outcomes) - n_failed
@@ -248,6 +249,15 @@ def _add_labs(commands) -> None:
         tr(
             pt="constrói labs_pt/ e labs_en/ a partir de notebooks/ e os executa",
             en="builds labs_pt/ and labs_en/ from notebooks/ and runs them",
+        ),
+    )
+    labs.add_argument(
+        "notebooks",
+        nargs="*",
+        metavar="NOTEBOOK",
+        help=tr(
+            pt="só estes, por nome ou número; sem nenhum, todos",
+            en="only these, by name or number; with none, all of them",
         ),
     )
     labs.add_argument(

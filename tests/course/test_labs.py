@@ -102,3 +102,14 @@ def test_a_lab_that_fails_is_not_written(root):
     assert all("ZeroDivisionError" in outcome.failure for outcome in outcomes)
     assert names(labs.stale(root), root) == [*BOTH, SOURCE]
     assert not (root / BOTH[0]).exists()
+
+
+def test_only_what_is_named_is_built_and_nothing_else_is_dropped(root):
+    write(root, days=2, name="07_other")
+    orphan = root / "labs_en" / "01_gone.ipynb"
+    orphan.parent.mkdir()
+    orphan.write_text((root / SOURCE).read_text())
+    labs.rebuild(workers=1, root=root, only={"07_other"})
+    assert (root / "labs_pt" / "07_other.ipynb").is_file()
+    assert not (root / "labs_pt" / "06_toy.ipynb").exists()
+    assert orphan.is_file()

@@ -5,7 +5,7 @@ answered yet; a source shows the solutions at work, in the first of the language
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -74,7 +74,7 @@ def _outputs_of(source: NotebookNode) -> str | None:
     return source.metadata.get("vigia", {}).get("outputs_of")
 
 
-def labs(root: Path = ROOT) -> list[Lab]:
+def labs(root: Path = ROOT, *, only: Collection[str] | None = None) -> list[Lab]:
     """Return the labs of every source notebook, built, each language in its order.
 
     Raises ``SourceError`` for a source that cannot be built.
@@ -86,11 +86,11 @@ def labs(root: Path = ROOT) -> list[Lab]:
             notebook=builder.edition(builder.read(path), language, solutions=False, name=path.name),
         )
         for language in LANGUAGES
-        for path in _sources(root)
+        for path in _sources(root, only)
     ]
 
 
-def sources(root: Path = ROOT) -> list[Source]:
+def sources(root: Path = ROOT, *, only: Collection[str] | None = None) -> list[Source]:
     """Return the source notebooks, each with what is run for its outputs."""
     language = LANGUAGES[0]
     return [
@@ -99,12 +99,13 @@ def sources(root: Path = ROOT) -> list[Source]:
             language=language,
             notebook=builder.edition(builder.read(path), language, solutions=True, name=path.name),
         )
-        for path in _sources(root)
+        for path in _sources(root, only)
     ]
 
 
-def _sources(root: Path) -> list[Path]:
-    return sorted((root / "notebooks").glob("*.ipynb"))
+def _sources(root: Path, only: Collection[str] | None) -> list[Path]:
+    paths = sorted((root / "notebooks").glob("*.ipynb"))
+    return [path for path in paths if only is None or path.stem in only]
 
 
 def stale(root: Path = ROOT) -> list[Path]:
@@ -124,16 +125,21 @@ def _without_source(built: Sequence[Lab], root: Path) -> list[Path]:
     ]
 
 
-def rebuild(*, workers: int, root: Path = ROOT) -> list[Outcome]:
+def rebuild(
+    *, workers: int, root: Path = ROOT, only: Collection[str] | None = None
+) -> list[Outcome]:
     """Build and run what is stale, drop the labs without a source; return how it went.
+
+    ``only`` names the notebooks to build (``{"06_model_simulation"}``), where not all are wanted.
 
     What stands is neither run nor written again, and what fails is not written. Each runs in an
     empty workspace, as a learner's first one would: so its outputs do not depend on others.
     """
-    built = labs(root)
-    for path in _without_source(built, root):
-        path.unlink()
-    todo = [each for each in [*built, *sources(root)] if not each.is_fresh]
+    built = labs(root, only=only)
+    if only is None:
+        for path in _without_source(built, root):
+            path.unlink()
+    todo = [each for each in [*built, *sources(root, only=only)] if not each.is_fresh]
     with TemporaryDirectory(prefix="vigia-labs-", ignore_cleanup_errors=True) as folder:
         jobs = [_job(lab, Path(folder)) for lab in todo]
         outcomes = run_all(jobs, workers=workers, progress=watched(jobs))

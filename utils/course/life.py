@@ -1,10 +1,10 @@
 """The life of the credit model before it goes into service, as chapters 01 to 04 tell it.
 
-Today is 1 January 2024. The lender's book holds every application of 2022 and of the first 168 days
-of 2023, so that all loans in it are settled. Who applied then was judged by a **rule**, not by a
-model: ``points`` for late payments and for the burden of debt, and a yes from 35 on. So nobody knows
-what became of the others, and a model that learns from the book learns from those whom the rule let
-through.
+Today is 1 January 2024. The lender's book holds every application of 2022 and of the first 168
+days of 2023, so that all loans in it are settled. Who applied then was judged by a **rule**, not by
+a model: ``points`` for late payments and for the burden of debt, and a yes from 35 on. So nobody
+knows what became of the others, and a model that learns from the book learns from those whom the
+rule let through.
 
 The model learns from 2022 and is judged on 2023. Each step is a function of the files that the step
 before it left, so a chapter and the stage that stands in for it do the same.
