@@ -12,6 +12,7 @@ before it left, so a chapter and the stage that stands in for it do the same.
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -19,6 +20,7 @@ import pandas as pd
 from utils.datasets import credit
 from utils.datasets.files import TableFile, read, write
 from utils.datasets.splits import split
+from utils.records import Incident
 
 BOOK_START = pd.Timestamp("2022-01-01", tz="UTC")
 JUDGED_FROM = pd.Timestamp("2023-01-01", tz="UTC")
@@ -80,6 +82,44 @@ def collect_credit(folder: Path, *, seed: int = SEED, n_days: int = BOOK_DAYS) -
         source=f"utils.datasets.credit, seed {seed}",
         units=UNITS,
     )
+
+
+def upstream_incidents(start: datetime, end: datetime) -> dict[str, Incident]:
+    """Return what those who send the applications may do to them, by name, each in one window.
+
+    Each happens on its own: inject one at a time. None of them changes the world, so a label stays
+    what it was.
+
+    - ``income_in_centavos``: every income, times 100: beyond what anybody earns;
+    - ``income_a_year``: every income, times 12: hardly one of them impossible by itself;
+    - ``income_a_fortnight``: half the income, from the partner stores alone: nothing impossible,
+      and most of the column as it was;
+    - ``bureau_silent``: four in ten come without debts and late payments;
+    - ``bureau_stuck``: everybody has the debts and late payments of one;
+    - ``purpose_unheard_of``: three in ten want the money to travel, which the form did not offer;
+    - ``sent_twice``: one in ten is sent again, seconds later, with the same id.
+
+    >>> first, last = pd.Timestamp("2023-06-01", tz="UTC"), pd.Timestamp("2023-06-08", tz="UTC")
+    >>> upstream_incidents(first, last)["income_a_year"].options
+    {'factor': 12.0}
+    """
+
+    def incident(kind: str, *columns: str, strength: float = 1.0, **options) -> Incident:
+        return Incident(
+            kind=kind, start=start, end=end, columns=columns, strength=strength, options=options
+        )
+
+    bureau = ("debt_share", "late_payments_12m")
+    of_stores = {"where": {"channel": "partner_store"}}
+    return {
+        "income_in_centavos": incident("unit_change", "income_brl", factor=100.0),
+        "income_a_year": incident("unit_change", "income_brl", factor=12.0),
+        "income_a_fortnight": incident("unit_change", "income_brl", factor=0.5, **of_stores),
+        "bureau_silent": incident("missing_values", *bureau, strength=0.4),
+        "bureau_stuck": incident("stuck_sensor", *bureau),
+        "purpose_unheard_of": incident("new_category", "purpose", strength=0.3, value="travel"),
+        "sent_twice": incident("duplicates", strength=0.1),
+    }
 
 
 def prepare_credit(collected: Path, folder: Path) -> None:
