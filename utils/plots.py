@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
-from utils.text import tr
+from utils.text import date, metric_name, months, number, percent, tr
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION = (
     "#0072B2",
@@ -106,88 +106,7 @@ def style() -> Iterator[None]:
         yield
 
 
-# --------------------------------------------------------------------------- numbers and words
-
-
-def number(value: float, *, digits: int = 6) -> str:
-    """Return a number as it is written in the language in force.
-
-    >>> from utils.text import using
-    >>> with using("pt"):
-    ...     number(-1234.5)
-    '−1.234,5'
-    """
-    text = f"{value:,.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
-    return tr(pt=text.translate(str.maketrans(",.-", ".,−")), en=text.replace("-", "−"))
-
-
-def percent(share: float) -> str:
-    """Return a share of 1 as a percentage.
-
-    >>> from utils.text import using
-    >>> with using("pt"):
-    ...     percent(0.125)
-    '12,5%'
-    """
-    return f"{number(100 * share, digits=4)}%"
-
-
-def date(moment: pd.Timestamp, *, time: bool = False) -> str:
-    """Return a moment in UTC as a date, with its time where asked for.
-
-    >>> from utils.text import using
-    >>> with using("en"):
-    ...     date(pd.Timestamp("2013-07-31T12:30Z"), time=True)
-    '31 Jul 2013, 12:30 UTC'
-    """
-    day = f"{moment.day} {_months()[moment.month - 1]} {moment.year}"
-    return f"{day}, {moment:%H:%M} UTC" if time else day
-
-
-def metric_name(metric: str) -> str:
-    """Return the name of a metric in the language in force; an unknown one as it is.
-
-    >>> from utils.text import using
-    >>> with using("en"):
-    ...     metric_name("mae"), metric_name("mae_change")
-    ('mean absolute error', 'change in mean absolute error')
-    """
-    if metric.endswith("_change"):
-        name = metric_name(metric.removesuffix("_change"))
-        return tr(pt=f"mudança em: {name}", en=f"change in {name}")
-    names = {
-        "mae": tr(pt="erro absoluto médio", en="mean absolute error"),
-        "rmse": tr(pt="raiz do erro quadrático médio", en="root mean squared error"),
-        "bias": tr(pt="viés, previsto − observado", en="bias, predicted − observed"),
-        "r2": tr(pt="R²", en="R²"),
-        "median_absolute_error": tr(pt="erro absoluto mediano", en="median absolute error"),
-        "within": tr(pt="parcela dentro da tolerância", en="share within tolerance"),
-        "accuracy": tr(pt="acurácia", en="accuracy"),
-        "precision": tr(pt="precisão", en="precision"),
-        "recall": tr(pt="revocação", en="recall"),
-        "specificity": tr(pt="especificidade", en="specificity"),
-        "f1": tr(pt="F1", en="F1"),
-        "macro_f1": tr(pt="F1 médio das classes", en="F1, mean of the classes"),
-        "balanced_accuracy": tr(pt="acurácia balanceada", en="balanced accuracy"),
-        "positive_rate": tr(pt="previsões positivas", en="positive predictions"),
-        "base_rate": tr(pt="rótulos positivos", en="positive labels"),
-        "roc_auc": tr(pt="área sob a curva ROC", en="area under the ROC curve"),
-        "average_precision": tr(pt="precisão média", en="average precision"),
-        "log_loss": tr(pt="perda logarítmica", en="log loss"),
-        "brier": tr(pt="escore de Brier", en="Brier score"),
-        "calibration_bias": tr(
-            pt="viés de calibração, escore − rótulo", en="calibration bias, score − label"
-        ),
-        "labelled_share": tr(pt="rótulos conhecidos", en="labels known"),
-    }
-    return names.get(metric, metric.replace("_", " "))
-
-
-def _months() -> list[str]:
-    return tr(
-        pt="jan fev mar abr mai jun jul ago set out nov dez",
-        en="Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
-    ).split()
+# ------------------------------------------------------------------------------- the axis of time
 
 
 class _DateTicks(mdates.AutoDateFormatter):
@@ -199,9 +118,9 @@ class _DateTicks(mdates.AutoDateFormatter):
         monthly = midnight and all(m.day == 1 for m in moments)
         labels, before = [], None
         for m in moments:
-            day = f"{m.day} {_months()[m.month - 1]}"
+            day = f"{m.day} {months()[m.month - 1]}"
             if monthly:
-                above, below = _months()[m.month - 1], f"{m.year}"
+                above, below = months()[m.month - 1], f"{m.year}"
             elif midnight:
                 above, below = day, f"{m.year}"
             else:

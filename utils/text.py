@@ -8,6 +8,7 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 LANGUAGES = ("pt", "en")
 
@@ -91,3 +92,81 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = [str(each) for each in known]
     close = difflib.get_close_matches(str(name), names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def number(value: float, *, digits: int = 6) -> str:
+    """Return a number as it is written in the language in force.
+
+    >>> with using("pt"):
+    ...     number(-1234.5)
+    '−1.234,5'
+    """
+    text = f"{value:,.{digits}g}" if abs(value) < 10**digits else f"{value:,.0f}"
+    return tr(pt=text.translate(str.maketrans(",.-", ".,−")), en=text.replace("-", "−"))
+
+
+def percent(share: float) -> str:
+    """Return a share of 1 as a percentage.
+
+    >>> with using("pt"):
+    ...     percent(0.125)
+    '12,5%'
+    """
+    return f"{number(100 * share, digits=4)}%"
+
+
+def date(moment: datetime, *, time: bool = False) -> str:
+    """Return a moment in UTC as a date, with its time where asked for.
+
+    >>> with using("en"):
+    ...     date(datetime(2013, 7, 31, 12, 30), time=True)
+    '31 Jul 2013, 12:30 UTC'
+    """
+    day = f"{moment.day} {months()[moment.month - 1]} {moment.year}"
+    return f"{day}, {moment:%H:%M} UTC" if time else day
+
+
+def metric_name(metric: str) -> str:
+    """Return the name of a metric in the language in force; an unknown one as it is.
+
+    >>> with using("en"):
+    ...     metric_name("mae"), metric_name("mae_change")
+    ('mean absolute error', 'change in mean absolute error')
+    """
+    if metric.endswith("_change"):
+        name = metric_name(metric.removesuffix("_change"))
+        return tr(pt=f"mudança em: {name}", en=f"change in {name}")
+    names = {
+        "mae": tr(pt="erro absoluto médio", en="mean absolute error"),
+        "rmse": tr(pt="raiz do erro quadrático médio", en="root mean squared error"),
+        "bias": tr(pt="viés, previsto − observado", en="bias, predicted − observed"),
+        "r2": tr(pt="R²", en="R²"),
+        "median_absolute_error": tr(pt="erro absoluto mediano", en="median absolute error"),
+        "within": tr(pt="parcela dentro da tolerância", en="share within tolerance"),
+        "accuracy": tr(pt="acurácia", en="accuracy"),
+        "precision": tr(pt="precisão", en="precision"),
+        "recall": tr(pt="revocação", en="recall"),
+        "specificity": tr(pt="especificidade", en="specificity"),
+        "f1": tr(pt="F1", en="F1"),
+        "macro_f1": tr(pt="F1 médio das classes", en="F1, mean of the classes"),
+        "balanced_accuracy": tr(pt="acurácia balanceada", en="balanced accuracy"),
+        "positive_rate": tr(pt="previsões positivas", en="positive predictions"),
+        "base_rate": tr(pt="rótulos positivos", en="positive labels"),
+        "roc_auc": tr(pt="área sob a curva ROC", en="area under the ROC curve"),
+        "average_precision": tr(pt="precisão média", en="average precision"),
+        "log_loss": tr(pt="perda logarítmica", en="log loss"),
+        "brier": tr(pt="escore de Brier", en="Brier score"),
+        "calibration_bias": tr(
+            pt="viés de calibração, escore − rótulo", en="calibration bias, score − label"
+        ),
+        "labelled_share": tr(pt="rótulos conhecidos", en="labels known"),
+    }
+    return names.get(metric, metric.replace("_", " "))
+
+
+def months() -> list[str]:
+    """Return the short names of the months, January first."""
+    return tr(
+        pt="jan fev mar abr mai jun jul ago set out nov dez",
+        en="Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    ).split()
