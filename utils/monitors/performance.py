@@ -161,14 +161,25 @@ def _scores(frame: pd.DataFrame, columns: _Columns) -> tuple[np.ndarray, dict[st
     return score, {}
 
 
-def _groups(frame: pd.DataFrame, columns: _Columns) -> tuple[np.ndarray, list[str]]:
-    """Return the code of each row's group, and the names of the groups, sorted."""
-    if columns.group_column is None:
-        return np.zeros(len(frame), dtype=int), []
-    series = columns.of(frame, "group_column")
-    text = series.astype("object").where(series.notna(), "").astype("str")
+def group_codes(groups: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """Return the code of each row's group, and the names of the groups as text, sorted.
+
+    Rows without a group, or with an empty one, are a group of their own.
+
+    >>> codes, names = group_codes(pd.Series(["JFK", None, "EWR"]))
+    >>> codes.tolist(), names
+    ([2, 0, 1], ['(missing)', 'EWR', 'JFK'])
+    """
+    text = groups.astype("object").where(groups.notna(), "").astype("str")
     codes, names = pd.factorize(text.replace("", MISSING_GROUP), sort=True)
     return codes, list(names)
+
+
+def _groups(frame: pd.DataFrame, columns: _Columns) -> tuple[np.ndarray, list[str]]:
+    """Return the code of each row's group, and the names of the groups; none without a column."""
+    if columns.group_column is None:
+        return np.zeros(len(frame), dtype=int), []
+    return group_codes(columns.of(frame, "group_column"))
 
 
 def _in_order(rows: Rows) -> Rows:
