@@ -48,10 +48,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.pyfunc import PyFuncModel, PythonModel
 
-from utils.records import Deployment, Schema, VigiaError, utc_now
+from utils.records import Deployment, Schema, utc_now
 from utils.serving.contract import Contract, contract_of
 from utils.serving.keys import hash_key, new_key, recall_key, remember_key
 from utils.serving.tracking import experiment_id_of, quiet, tracking
+from utils.serving.versions import ModelVersion, UnknownModel, address, version_of
 from utils.store import Store
 
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
@@ -61,24 +62,6 @@ TRUSTED = ("sklearn.", "numpy.", "scipy.")
 """Packages whose types a model of ours may hold; a type from elsewhere is refused by name."""
 
 _LIBRARY = "mlflow.sklearn"
-
-
-class UnknownModel(VigiaError):
-    """No model of this URI, or none that can be read."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelVersion:
-    """A version of a registered model, and the run that it comes from."""
-
-    name: str
-    version: str
-    run_id: str
-
-    @property
-    def model_uri(self) -> str:
-        """Where MLflow finds it."""
-        return f"models:/{self.name}/{self.version}"
 
 
 def log_model(
@@ -304,19 +287,11 @@ def load(model_uri: str, *, tracking_uri: str | None = None) -> Scorer:
 
 def _resolved(client: MlflowClient, model_uri: str) -> tuple[str, str, str]:
     """Return a URI without aliases, and the model's name and version where they are known."""
-    registered = re.fullmatch(
-        r"models:/(?P<name>[^/@]+)(?:@(?P<alias>.+)|/(?P<version>.+))", model_uri
-    )
-    if registered is None:
-        logged = re.fullmatch(r"models:/(m-[^/]+)", model_uri)
-        return model_uri, logged and client.get_logged_model(logged[1]).name or "", ""
-    name, version = registered["name"], registered["version"]
-    if registered["alias"]:
-        version = client.get_model_version_by_alias(name, registered["alias"]).version
-    elif version == "latest":
-        found = client.search_model_versions(f"name={name!r}")
-        version = max((each.version for each in found), key=int, default=version)
-    return f"models:/{name}/{version}", name, str(version)
+    if re.fullmatch(r"models:/[^/@]+[/@].+", model_uri):
+        registered = version_of(client, model_uri)
+        return address(registered), registered.name, str(registered.version)
+    logged = re.fullmatch(r"models:/(m-[^/]+)", model_uri)
+    return model_uri, logged and client.get_logged_model(logged[1]).name or "", ""
 
 
 def deploy(
