@@ -270,7 +270,7 @@ def need(
     raise ContractBroken(
         f"{where}: {first['check']}: promised {first['rule']}, seen {first['observed']} in "
         f"{first['n']:,} of {first['n_rows']:,} rows ({contract.label}).{more} "
-        f"{_WAYS_OUT[first['check']]}, or, if it is the world that changed, agree on a new version "
+        f"{WAYS_OUT[first['check']]}, or, if it is the world that changed, agree on a new version "
         "of the contract. Nothing was changed.",
         found,
     )
@@ -329,7 +329,7 @@ def suggested(
 Found = tuple[str, str, str, str, int]
 """Column, check, rule, what was seen, and in how many rows."""
 
-_WAYS_OUT = {
+WAYS_OUT: Mapping[str, str] = {
     "rows": "Ask the sender for the rows that are missing",
     "column": "Ask the sender for the column under the name agreed on",
     "extra": "Drop the column, or look whether it is a known one under another name",
@@ -345,6 +345,7 @@ _WAYS_OUT = {
     "future": "Look at the sender's clock and time zone",
     "freshness": "Look for a transfer that has stopped",
 }
+"""Every check, and what to do about what it finds."""
 
 
 def _of_the_table(frame: pd.DataFrame, contract: DataContract) -> Iterator[Found]:
@@ -609,7 +610,7 @@ def _suggested_field(column: pd.Series, *, unit: str, is_id: bool) -> Field:
     if kind in _NUMBERS and not is_id:
         numbers = _floats(there)
         numbers = numbers[np.isfinite(numbers)]
-        low, high = numbers.min(), numbers.max()
+        low, high = float(numbers.min()), float(numbers.max())
         rules |= {
             "minimum": 0 if low >= 0 else -_rounded_up(-2 * low),
             "maximum": 1 if 0 <= low and 0.5 < high <= 1 else _rounded_up(2 * max(high, 0.0)),
