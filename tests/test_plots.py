@@ -246,6 +246,82 @@ def test_errors_beyond_the_picture_are_counted_and_said():
     ]
 
 
+# ------------------------------------------------------------------------ scores and thresholds
+
+
+def reliability_table(groups=("",)):
+    parts = [
+        {
+            "group": group,
+            "score": [0.5, 0.7 + at / 10, 0.9],
+            "share": [0.55, 0.7, 0.9],
+            "low": [0.4, 0.6, 0.85],
+            "high": [0.6, 0.8, 0.95],
+            "n": 500 + at,
+        }
+        for at, group in enumerate(groups)
+    ]
+    return pd.concat(map(pd.DataFrame, parts), ignore_index=True)
+
+
+def cost_table(**columns):
+    return pd.DataFrame(
+        {
+            "threshold": [np.inf, 0.9, 0.6, 0.7, 0.8],
+            "cost": [9.0, 6.0, 5.0, 4.0, 4.5],
+            "low": 3.5,
+            "high": 9.5,
+            "change": [5.0, 2.0, 1.0, 0.0, 0.5],
+            "change_low": -0.5,
+            "change_high": 5.5,
+            "may_be_best": [False, False, False, True, True],
+        }
+        | columns
+    )
+
+
+def test_calibration_has_a_point_a_bin_its_interval_and_the_line_of_truth():
+    ax = plots.plot_calibration(reliability_table())
+    truth, curve = lines(ax)
+    assert list(truth.get_xdata()) == list(truth.get_ydata()) == [0.4, 1]
+    assert list(curve.get_ydata()) == [0.55, 0.7, 0.9]
+    ends = [path.vertices[:, 1].tolist() for path in ax.collections[0].get_paths()]
+    assert ends == [[0.4, 0.6], [0.6, 0.8], [0.85, 0.95]]
+    assert "about 500 rows a point" in ax.get_xlabel()
+
+
+def test_calibration_by_group_names_each_and_refuses_one_that_is_not_there():
+    rows = reliability_table(["", "f", "m"])
+    ax = plots.plot_calibration(rows, groups=["f", "m"])
+    assert texts(ax) == ["f", "m"]
+    assert "about 501 / 502 rows a point" in ax.get_xlabel()
+    with pytest.raises(ValueError, match=r"groups: 'x': no such group; the table has \['', 'f'"):
+        plots.plot_calibration(rows, groups=["x"])
+
+
+def test_costs_are_a_curve_by_threshold_and_what_may_be_cheapest_is_hatched():
+    ax = plots.plot_costs(cost_table(), unit="BRL", declared=0.75)
+    curve, cheapest, declared = ax.lines
+    assert list(curve.get_xdata()) == [0.6, 0.7, 0.8, 0.9]
+    assert list(curve.get_ydata()) == [5, 4, 4.5, 6]
+    assert (list(cheapest.get_xdata()), list(cheapest.get_ydata())) == ([0.7], [4])
+    assert list(declared.get_xdata()) == [0.75, 0.75]
+    assert texts(ax) == ["declared threshold: 0.75"]
+    (hatched,) = ax.patches
+    assert (hatched.get_x(), hatched.get_x() + hatched.get_width()) == (0.7, 0.8)
+    assert hatched.get_hatch()
+    assert ax.get_ylabel() == "cost per decision (BRL)"
+
+
+def test_a_difference_in_costs_is_drawn_around_zero():
+    ax = plots.plot_costs(cost_table(), change=True)
+    assert list(lines(ax)[0].get_ydata()) == [1, 0, 0.5, 2]
+    assert [0, 0] in [list(line.get_ydata()) for line in ax.lines]
+    heights = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (-0.5, 5.5)
+    assert ax.get_ylabel() == "difference in cost per decision"
+
+
 # --------------------------------------------------------------------------- look and language
 
 
@@ -260,6 +336,8 @@ def every_picture():
         "volume": lambda **to: plots.plot_volume(table(), **to),
         "arrival": lambda **to: plots.plot_label_arrival(arrivals, **to),
         "errors": lambda **to: plots.plot_errors(frame, edges=[-10, 0, 10], **to),
+        "calibration": lambda **to: plots.plot_calibration(reliability_table(), **to),
+        "costs": lambda **to: plots.plot_costs(cost_table(), **to),
     }
 
 

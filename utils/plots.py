@@ -609,6 +609,148 @@ def plot_errors(
     return ax
 
 
+def plot_calibration(
+    table: pd.DataFrame,
+    *,
+    groups: Sequence[str] = ("",),
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how often the label is 1 over the score: on the dashed line the scores come true.
+
+    ``table`` is what ``reliability`` returns: a point for each bin with its interval; ``groups``
+    are the lines ("" is everyone).
+
+    Raises ``ValueError`` for a group that the table lacks.
+
+    >>> table = pd.DataFrame({"group": "", "score": [0.5, 0.9], "share": [0.55, 0.9],
+    ...                       "low": [0.5, 0.85], "high": [0.6, 0.95], "n": 500})
+    >>> from utils.text import using
+    >>> with using("en"):
+    ...     ax = plot_calibration(table)
+    >>> ax.get_xlabel().splitlines()[0]
+    'score, mean of the bin'
+    >>> plt.close(ax.figure)
+    """
+    there = table["group"].unique().tolist()
+    for group in groups:
+        if group not in there:
+            raise ValueError(f"groups: {group!r}: no such group; the table has {there}")
+    parts = [table[table["group"] == group] for group in groups]
+    looks = _looks(parts)
+    with _drawing(ax, title) as ax:
+        start = min(min(rows["score"].min(), rows["low"].min()) for rows in parts)
+        ax.plot([start, 1], [start, 1], color="black", linestyle="--", linewidth=0.9)
+        ends = []
+        for group, rows, look in zip(groups, parts, looks, strict=True):
+            ax.vlines(rows["score"], rows["low"], rows["high"], color=look["color"], linewidth=1.6)
+            ax.plot(rows["score"], rows["share"], **look | {"linewidth": 1.0})
+            if group:
+                ends.append((rows["share"].iloc[-1], group, look))
+        ax.grid(axis="x")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: percent(round(value, 10))))
+        ax.set_ylabel(tr(pt="rótulos 1 entre eles", en="labels of 1 among them"))
+        _label_ends(ax, ends)
+        sizes = sorted({int(rows["n"].median()) for rows in parts})
+        each = " / ".join(number(size) for size in sizes)
+        _note(
+            ax,
+            [
+                tr(pt="tracejada: o escore se cumpre", en="dashed: the score comes true"),
+                tr(pt="traço vertical: intervalo", en="upright: interval"),
+                tr(pt=f"cerca de {each} linhas por ponto", en=f"about {each} rows a point"),
+            ],
+            before=tr(pt="escore, média da faixa", en="score, mean of the bin"),
+        )
+    return ax
+
+
+def plot_costs(
+    curve: pd.DataFrame,
+    *,
+    unit: str = "",
+    declared: float | None = None,
+    change: bool = False,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw what a decision costs over the threshold, and which thresholds may be the cheapest.
+
+    ``curve`` is what ``cost_curve`` returns; thresholds that are not finite are left out. The
+    ``declared`` threshold is a line of its own. With ``change`` it is the difference from the
+    threshold that the curve was measured against, on the same rows, and its interval.
+
+    >>> curve = pd.DataFrame({"threshold": [0.6, 0.7, 0.8], "cost": [5.0, 4.0, 4.5],
+    ...                       "low": [4.5, 3.5, 4.0], "high": [5.5, 4.5, 5.0],
+    ...                       "may_be_best": [False, True, True]})
+    >>> ax = plot_costs(curve, unit="BRL", declared=0.75)
+    >>> len(ax.lines)
+    3
+    >>> plt.close(ax.figure)
+    """
+    rows = curve[np.isfinite(curve["threshold"])].sort_values("threshold")
+    value, low, high = (
+        ("change", "change_low", "change_high") if change else ("cost", "low", "high")
+    )
+    with _drawing(ax, title) as ax:
+        ax.fill_between(
+            rows["threshold"], rows[low], rows[high], color=BLUE, alpha=0.16, linewidth=0
+        )
+        ax.plot(rows["threshold"], rows[value], color=BLUE)
+        kept = rows[rows["may_be_best"]]
+        if len(kept):
+            ax.axvspan(
+                kept["threshold"].min(),
+                kept["threshold"].max(),
+                facecolor="white",
+                edgecolor="#BFBFBF",
+                hatch="////",
+                linewidth=0,
+                zorder=0,
+            )
+            cheapest = kept.loc[kept["cost"].idxmin()]
+            ax.plot(cheapest["threshold"], cheapest[value], linestyle="", marker="o", color=BLUE)
+        if change:
+            ax.axhline(0, color="black", linewidth=0.8)
+        if declared is not None:
+            look = {"color": VERMILLION, "linestyle": "--", "linewidth": 1.3}
+            ax.axvline(declared, **look)
+            ax.annotate(
+                tr(
+                    pt=f"limiar declarado: {number(declared)}",
+                    en=f"declared threshold: {number(declared)}",
+                ),
+                (declared, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(-4, -4),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                color=VERMILLION,
+                fontsize=9,
+            )
+        ax.margins(x=0.02)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda each, _: number(round(each, 10))))
+        name = tr(pt="custo por decisão", en="cost per decision")
+        if change:
+            name = tr(pt="diferença de custo por decisão", en="difference in cost per decision")
+        ax.set_ylabel(textwrap.fill(f"{name} ({unit})" if unit else name, 32))
+        _note(
+            ax,
+            [
+                tr(pt="● o mais barato", en="● the cheapest"),
+                tr(pt="hachura: talvez o mais barato", en="hatched: maybe the cheapest"),
+                tr(pt="faixa: intervalo", en="band: interval"),
+            ],
+            before=tr(
+                pt="limiar: «sim» a partir deste escore", en='threshold: "yes" from this score on'
+            ),
+        )
+    return ax
+
+
 # ---------------------------------------------------------------------------------------- showing
 
 MAX_BYTES = 60_000

@@ -159,6 +159,12 @@ def metric_name(metric: str) -> str:
         "calibration_bias": tr(
             pt="viés de calibração, escore − rótulo", en="calibration bias, score − label"
         ),
+        "calibration_intercept": tr(pt="intercepto da calibração", en="calibration intercept"),
+        "calibration_slope": tr(pt="inclinação da calibração", en="calibration slope"),
+        "calibration_error": tr(pt="erro de calibração", en="calibration error"),
+        "expected_calibration_error": tr(
+            pt="erro de calibração esperado (ECE)", en="expected calibration error (ECE)"
+        ),
         "labelled_share": tr(pt="rótulos conhecidos", en="labels known"),
     }
     return names.get(metric, metric.replace("_", " "))
