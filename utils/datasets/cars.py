@@ -26,6 +26,16 @@ FEATURES = NUMERIC_FEATURES + CATEGORICAL_FEATURES
 
 TARGET = "miles_per_gallon"
 
+UNITS = {
+    "cylinders": "cylinders",
+    "displacement_in3": "in³",
+    "horsepower_hp": "hp",
+    "weight_lb": "lb",
+    "acceleration_s": "s from 0 to 60 mph",
+    TARGET: "miles per US gallon",
+}
+"""The unit of each number."""
+
 _COLUMNS = {
     "Name": "name",
     "Origin": "origin",

@@ -41,6 +41,17 @@ SENSITIVE = ("sex", "race", "age_group")
 
 TARGET = "repaid"
 
+UNITS = {
+    "income_brl": "BRL a month",
+    "amount_brl": "BRL",
+    "term_months": "months",
+    "debt_share": "share of the income",
+    "employment_years": "years",
+    "late_payments_12m": "payments in 12 months",
+    "age_years": "years",
+}
+"""The unit of each number."""
+
 TERMS_MONTHS = (1, 2, 3, 4, 6)
 DAYS_A_MONTH = 30
 GRACE_DAYS = 15
@@ -246,7 +257,7 @@ def relabel(frame: pd.DataFrame, *, strength: np.ndarray, rng: np.random.Generat
 
 # The applicants ---------------------------------------------------------------------------------
 
-_REGIONS = ("Norte", "Nordeste", "Sudeste", "Sul", "Centro-Oeste")
+REGIONS = ("Norte", "Nordeste", "Sudeste", "Sul", "Centro-Oeste")
 _REGION_SHARES = (0.085, 0.27, 0.42, 0.145, 0.08)
 _REGION_INCOME = (0.85, 0.75, 1.10, 1.10, 1.10)
 
@@ -296,7 +307,7 @@ def _day(day: pd.Timestamp, *, per_day: float, seed: int) -> pd.DataFrame:
             "application_id": int(f"{day:%Y%m%d}") * 1_000_000 + number,
             "applied_at": day + pd.to_timedelta((hours * 3.6e9).astype("int64"), unit="us"),
             **_requests(people, day, rng),
-            "region": _named(_REGIONS, people["region"]),
+            "region": _named(REGIONS, people["region"]),
             "sex": _named(SEXES, people["sex"]),
             "race": _named(RACES, people["race"]),
             "age_years": people["age_years"],

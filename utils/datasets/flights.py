@@ -34,6 +34,25 @@ FEATURES = NUMERIC_FEATURES + CATEGORICAL_FEATURES
 
 TARGET = "arrival_delay_min"
 
+UNITS = {
+    "month": "month on New York's clock",
+    "hour": "hour on New York's clock",
+    "distance_miles": "miles",
+    "departure_delay_min": "min",
+    TARGET: "min",
+    "air_time_min": "min",
+    "temperature_f": "°F",
+    "dew_point_f": "°F",
+    "humidity_pct": "%",
+    "wind_direction_deg": "degrees from north",
+    "wind_speed_mph": "mph",
+    "wind_gust_mph": "mph",
+    "precipitation_in": "in",
+    "pressure_mb": "mb",
+    "visibility_miles": "miles",
+}
+"""The unit of each number."""
+
 _FLIGHT_COLUMNS = {
     "carrier": "carrier",
     "flight": "flight_number",

@@ -401,8 +401,8 @@ def _of_values(values: pd.Series, field: Field) -> Iterator[tuple[str, str, str,
         counts = _counts(values)
         n = int(counts.iloc[0])
         if n / len(values) > field.commonest and _is_no_chance(n, len(values), field.commonest):
-            seen = f"{_short(counts.index[0])} in {n / len(values):.4g}"
-            yield "commonest", f"one value in <= {field.commonest:g}", seen, n
+            seen = f"share = {n / len(values):.4g} ({_short(counts.index[0])})"
+            yield "commonest", f"share of one value <= {field.commonest:g}", seen, n
 
 
 def _of_numbers(numbers: np.ndarray, field: Field) -> Iterator[tuple[str, str, str, int]]:
