@@ -17,7 +17,6 @@ into service is asked of these (``need_passed``), never of somebody's memory.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import math
@@ -52,10 +51,10 @@ from utils.serving.versions import (
     NotCarried,
     address,
     carried,
-    carry,
-    need_digest,
+    carry_text,
     opened,
     point,
+    read_text,
 )
 from utils.text import date, metric_name, nearest, number, percent, tr
 
@@ -779,16 +778,7 @@ def record(
         verdict = _with_training(verdict, trained_on(client, registered))
         if _STATE in registered.tags:
             client.delete_model_version_tag(registered.name, str(registered.version), _STATE)
-        text = verdict.to_json()
-        uri = carry(
-            client,
-            registered,
-            GATE,
-            digest=hashlib.sha256(text.encode()).hexdigest()[:16],
-            suffix=".json",
-            write=lambda path: path.write_text(text, encoding="utf-8"),
-            read=_read_verdict,
-        )
+        uri = carry_text(client, registered, GATE, verdict.to_json(), suffix=".json")
         point(client, registered, _FILE, uri)
         point(client, registered, GATE, PASSED if verdict.passed else REFUSED)
     return verdict
@@ -813,9 +803,7 @@ def _with_training(verdict: Verdict, digests: Sequence[str]) -> Verdict:
 
 
 def _read_verdict(path: Path) -> Verdict:
-    text = path.read_text(encoding="utf-8")
-    need_digest(hashlib.sha256(text.encode()).hexdigest()[:16], path)
-    return Verdict.from_json(text)
+    return Verdict.from_json(read_text(path))
 
 
 def verdict_of(model_uri: str, *, tracking_uri: str | None = None) -> Verdict:

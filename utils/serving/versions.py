@@ -9,6 +9,7 @@ the tag is one value: what breaks off in between leaves the version as it was.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -201,7 +202,9 @@ def carried(
     """
     uri = version.tags.get(f"{TAG}{what}")
     if uri is None:
-        raise NotCarried(f"{address(version)}: carries no {what}")
+        raise NotCarried(
+            f"{address(version)}: carries no {what}; attach it (utils.serving.benchmarks.attach)"
+        )
     return _fetched(client, uri, read), Path(uri).stem
 
 
@@ -224,3 +227,34 @@ def need_digest(found: str, path: Path) -> None:
             f"{path.name}: holds content {found}; it was changed after it was attached: attach it "
             "anew"
         )
+
+
+def carry_text(
+    client: MlflowClient, version: Registered, what: str, text: str, *, suffix: str
+) -> str:
+    """Put a text among the artifacts of a version's run, and return its URI; see ``carry``."""
+    return carry(
+        client,
+        version,
+        what,
+        digest=text_digest(text),
+        suffix=suffix,
+        write=lambda path: path.write_bytes(text.encode()),
+        read=read_text,
+    )
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that is called by its digest, or raise ``ChangedArtifact``."""
+    text = path.read_bytes().decode(errors="replace")
+    need_digest(text_digest(text), path)
+    return text
+
+
+def text_digest(text: str) -> str:
+    """Return the first 16 characters of a text's SHA-256.
+
+    >>> text_digest("")
+    'e3b0c44298fc1c14'
+    """
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
