@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import mean_absolute_error, roc_auc_score
 
-from utils.course import life
+from utils.course import life, training
 from utils.course.exercises import both
 from utils.course.lender import TRAINING_DAYS
 from utils.course.models import credit_model, flights_model
@@ -121,6 +121,18 @@ def _credit_collected(workspace: Workspace) -> None:
 )
 def _credit_prepared(workspace: Workspace) -> None:
     life.prepare_credit(workspace.folder("credit-collected"), workspace.folder("credit-prepared"))
+
+
+@stage(
+    "credit-trained",
+    needs=["credit-prepared"],
+    says=both(pt="os modelos de crédito treinados", en="the credit models, trained"),
+)
+def _credit_trained(workspace: Workspace) -> None:
+    trained = training.train_credit(
+        workspace.folder("credit-prepared"), tracking_uri=workspace.tracking_uri
+    )
+    training.write_trained(trained, workspace.folder("credit-trained"))
 
 
 @stage("credit-model", says=both(pt="o modelo de crédito", en="the credit model"))
