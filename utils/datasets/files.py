@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -22,6 +24,8 @@ import pyarrow.parquet as pq
 from utils.records import VigiaError
 
 _KEY = b"vigia"
+_BROKEN = (pa.ArrowException, OSError, ValueError, TypeError, KeyError)
+"""What the readers of Arrow, JSON and pandas raise for a file with a byte changed."""
 
 
 class ChangedFile(VigiaError):
@@ -47,22 +51,26 @@ class TableFile:
 def content_hash(frame: pd.DataFrame) -> str:
     """Return the SHA-256 of a table's columns, types and values, in their order; 64 characters.
 
-    The index does not count. It tells whether two tables are equal, not how they differ.
+    The index does not count, nor do categories that no row has; what is missing is missing, be it
+    ``None`` or ``NaN``. It tells whether two tables are equal, not how they differ.
 
-    Raises ``ValueError`` for columns that share a name, and ``TypeError`` for values that have no
-    hash, such as lists.
+    Raises ``ValueError`` for a column whose name is no text, or stands twice, and ``TypeError`` for
+    values that have no hash, such as lists, or that are of several types.
 
     >>> one = pd.DataFrame({"wait_min": [1.0, 2.0]})
     >>> content_hash(one) == content_hash(one.set_axis([7, 8])), len(content_hash(one))
     (True, 64)
     """
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise ValueError(f"frame: two columns are called {twice!r}; a name may stand once")
+    _check_names(frame)
     total = hashlib.sha256(str(len(frame)).encode())
-    for name in frame:
-        values = pd.util.hash_pandas_object(frame[name], index=False)
-        total.update(f"\x00{name}\x00{frame[name].dtype}\x00".encode())
+    for name, column in frame.items():
+        if pd.api.types.infer_dtype(column, skipna=True).startswith("mixed"):
+            raise TypeError(
+                f"frame: column {name!r} holds lists or several types, which have no "
+                "hash; give it one plain type"
+            )
+        values = pd.util.hash_pandas_object(column, index=False)
+        total.update(f"\x00{name}\x00{column.dtype}\x00".encode())
         total.update(values.to_numpy().tobytes())
     return total.hexdigest()
 
@@ -75,7 +83,9 @@ def write(
     ``source`` says in a line where it comes from; ``units`` names the unit of a column. Both travel
     in the file's schema, with the hash. The folder is made.
 
-    Raises ``ValueError`` for a unit of a column that is not there, and what ``content_hash`` does.
+    Raises ``ValueError`` for a unit of a column that is not there and for a type that Parquet does
+    not give back (an ``object`` column of texts comes back as ``str``), and what ``content_hash``
+    and Arrow raise for values that they do not know.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -89,12 +99,15 @@ def write(
     if unknown:
         raise ValueError(f"units: {sorted(unknown)[0]!r} is no column of the frame")
     told = {"content_hash": content_hash(frame), "source": source, "units": units}
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = _as_arrow(frame)
     kept = table.schema.metadata | {_KEY: json.dumps(told, ensure_ascii=False).encode()}
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         pq.write_table(table.replace_schema_metadata(kept), unfinished, compression="zstd")
+        with _opened(unfinished) as file:
+            back = file.read().to_pandas()
+        _check_types(frame, back)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -106,12 +119,8 @@ def describe(path: Path | str) -> TableFile:
 
     Raises ``FileNotFoundError``, and ``ChangedFile`` for a file that is none of ours.
     """
-    path = Path(path)
-    about = _metadata(path)
-    told = json.loads((about.metadata or {}).get(_KEY, b"null"))
-    if told is None:
-        raise ChangedFile(f"{path}: has no content hash; write it with utils.datasets.files.write")
-    return TableFile(path=path, rows=about.num_rows, **told)
+    with _opened(path) as file:
+        return _told(file, path=Path(path))
 
 
 def read(path: Path | str) -> pd.DataFrame:
@@ -119,8 +128,9 @@ def read(path: Path | str) -> pd.DataFrame:
 
     Raises as ``describe`` does, and ``ChangedFile`` where the content is not that of the hash.
     """
-    told = describe(path)
-    frame = pq.read_table(told.path).to_pandas()
+    with _opened(path) as file:  # once: another process may put a new file in its place
+        told = _told(file, path=Path(path))
+        frame = file.read().to_pandas()
     found = content_hash(frame)
     if found != told.content_hash:
         raise ChangedFile(
@@ -130,15 +140,55 @@ def read(path: Path | str) -> pd.DataFrame:
     return frame
 
 
-@dataclass(frozen=True)
-class _About:
-    metadata: Mapping[bytes, bytes] | None
-    num_rows: int
+def _as_arrow(frame: pd.DataFrame) -> pa.Table:
+    with warnings.catch_warnings():  # Arrow asks for moments in a way that pandas has deprecated
+        warnings.filterwarnings("ignore", "Series.values", DeprecationWarning)
+        return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def _metadata(path: Path) -> _About:
-    try:
-        with pq.ParquetFile(path) as file:
-            return _About(file.schema_arrow.metadata, file.metadata.num_rows)
-    except pa.ArrowInvalid as error:
-        raise ChangedFile(f"{path}: is no Parquet file, or a part of one: {error}") from error
+@contextmanager
+def _opened(path: Path | str) -> Iterator[pq.ParquetFile]:
+    """Yield a file's reader; what cannot be read of it is a ``ChangedFile``."""
+    with open(path, "rb") as raw:
+        try:
+            with pq.ParquetFile(raw) as file:
+                yield file
+        except _BROKEN as error:
+            raise ChangedFile(
+                f"{path}: is no Parquet file, or a broken one; make it anew ({error})"
+            ) from error
+
+
+def _told(file: pq.ParquetFile, *, path: Path) -> TableFile:
+    told = json.loads((file.schema_arrow.metadata or {}).get(_KEY, b"null"))
+    if told is None:
+        raise ChangedFile(f"{path}: has no content hash; write it with utils.datasets.files.write")
+    return TableFile(path=path, rows=file.metadata.num_rows, **told)
+
+
+def _check_names(frame: pd.DataFrame) -> None:
+    for name in frame.columns:
+        if not isinstance(name, str):
+            raise ValueError(f"frame: the name of column {name!r} is no text; rename it")
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"frame: two columns are called {twice!r}; a name may stand once")
+
+
+def _check_types(frame: pd.DataFrame, back: pd.DataFrame) -> None:
+    for name, column in frame.items():
+        if (before := _type_of(column)) != (after := _type_of(back[name])):
+            raise ValueError(
+                f"frame: column {name!r} is {before}, and Parquet gives it back as {after}; "
+                f"convert it first, with astype"
+            )
+    if len(back) != len(frame):
+        raise ValueError(f"frame: {len(frame)} rows without a column; Parquet keeps columns only")
+
+
+def _type_of(column: pd.Series) -> str:
+    """Return the name of a type; that of a category tells the categories and their order."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categories = column.cat.categories
+        return f"{categories.dtype} category {categories.tolist()}, ordered={column.cat.ordered}"
+    return str(column.dtype)
