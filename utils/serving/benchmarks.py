@@ -184,11 +184,12 @@ def _carry_table(
         digest=files.content_hash(table)[:16],
         suffix=".parquet",
         write=lambda path: files.write(table, path, source=source, units=units),
-        read=_read_table,
+        read=read_table,
     )
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
+    """Return the table of a file that is called by its digest, or raise ``ChangedArtifact``."""
     need_digest(files.describe(path).digest, path)
     return files.read(path)
 
@@ -202,7 +203,7 @@ def benchmark_of(model_uri: str, *, tracking_uri: str | None = None) -> pd.DataF
     Raises ``NotCarried`` where it carries none, ``ChangedArtifact`` or ``ChangedFile`` where the
     file is gone or was changed, and as ``versions.version_of`` does.
     """
-    return _of(model_uri, BENCHMARK, _read_table, tracking_uri=tracking_uri)
+    return _of(model_uri, BENCHMARK, read_table, tracking_uri=tracking_uri)
 
 
 def reference_of(model_uri: str, *, tracking_uri: str | None = None) -> pd.DataFrame:
@@ -210,7 +211,7 @@ def reference_of(model_uri: str, *, tracking_uri: str | None = None) -> pd.DataF
 
     Raises as ``benchmark_of`` does.
     """
-    return _of(model_uri, REFERENCE, _read_table, tracking_uri=tracking_uri)
+    return _of(model_uri, REFERENCE, read_table, tracking_uri=tracking_uri)
 
 
 def data_contract_of(model_uri: str, *, tracking_uri: str | None = None) -> DataContract:
@@ -220,7 +221,7 @@ def data_contract_of(model_uri: str, *, tracking_uri: str | None = None) -> Data
 
 def table_of(model_uri: str, name: str, *, tracking_uri: str | None = None) -> pd.DataFrame:
     """Return another table that a version carries, by name; raises as ``benchmark_of`` does."""
-    return _of(model_uri, f"{TABLE}{name}", _read_table, tracking_uri=tracking_uri)
+    return _of(model_uri, f"{TABLE}{name}", read_table, tracking_uri=tracking_uri)
 
 
 def threshold_of(model_uri: str, *, tracking_uri: str | None = None) -> float:

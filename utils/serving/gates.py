@@ -813,10 +813,11 @@ def verdict_of(model_uri: str, *, tracking_uri: str | None = None) -> Verdict:
     another one, and as ``versions.version_of`` does.
     """
     with opened(model_uri, tracking_uri=tracking_uri) as (client, registered):
-        return _verdict_of(client, registered)
+        return verdict_in(client, registered)
 
 
-def _verdict_of(client: MlflowClient, registered: Registered) -> Verdict:
+def verdict_in(client: MlflowClient, registered: Registered) -> Verdict:
+    """Return the verdict of a version that was found already; see ``verdict_of``."""
     state = registered.tags.get(_STATE)
     try:
         verdict, _ = carried(client, registered, _FILE, _read_verdict)
@@ -854,12 +855,12 @@ def need_passed(model_uri: str, *, tracking_uri: str | None = None) -> Verdict:
 
 
 def _need_passed(client: MlflowClient, registered: Registered) -> Verdict:
-    verdict = _verdict_of(client, registered)
+    verdict = verdict_in(client, registered)
     if not verdict.passed:
         where, reasons = address(registered), " ".join(verdict.reasons)
         raise NotPassed(
             tr(
-                pt=f"{where}: não passou pela sua porta de validação. {reasons} Melhore o modelo "
+                pt=f"{where}: não passou pelo seu portão de validação. {reasons} Melhore o modelo "
                 "ou mude as regras às claras, e julgue-o de novo.",
                 en=f"{where}: did not pass its gate. {reasons} Improve the model, or change the "
                 "rules openly, and judge it again.",

@@ -171,20 +171,26 @@ def carry(
 
     Raises ``NotCarried`` for a version that comes from no run, which has no place for files.
     """
-    if not version.run_id:
-        raise NotCarried(
-            f"{address(version)}: comes from no run, so there is no place for its {what}; log the "
-            "model in a run (utils.serving.models.log_model) and register that"
-        )
-    uri = f"runs:/{version.run_id}/{what}/{digest}{suffix}"
+    run_id = need_run(version)
+    uri = f"runs:/{run_id}/{what}/{digest}{suffix}"
     try:
         _fetched(client, uri, read)
     except VigiaError:
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{digest}{suffix}"
             write(path)
-            client.log_artifact(version.run_id, str(path), what)
+            client.log_artifact(run_id, str(path), what)
     return uri
+
+
+def need_run(version: Registered) -> str:
+    """Return the id of the run that a version comes from, or raise ``NotCarried``."""
+    if not version.run_id:
+        raise NotCarried(
+            f"{address(version)}: comes from no run, so there is no place for what it would carry; "
+            "log the model in a run (utils.serving.models.log_model) and register that"
+        )
+    return version.run_id
 
 
 def point(client: MlflowClient, version: Registered, what: str, uri: str) -> None:
