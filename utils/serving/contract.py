@@ -10,12 +10,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types.schema import ParamSchema, ParamSpec, TensorSpec
@@ -27,7 +29,6 @@ from utils.serving.rules import (
     Broken,
     Check,
     check_of,
-    is_storable,
     item_of_tensor,
     kind_of,
     shown,
@@ -81,13 +82,16 @@ class Field:
     required: bool
     check: Check
 
-    def values(self, given: Iterable[Any]) -> list[Any]:
-        """Return given values, each checked; the refusal names the column, the row and the rule."""
+    def values(self, given: Iterable[Any], *, first_row: int = 0) -> list[Any]:
+        """Return given values, each checked; the refusal names the column, the row and the rule.
+
+        Rows are counted from ``first_row`` on.
+        """
         given = list(given)
         try:
             return [self.check(value) for value in given]
         except Broken:
-            return [self._checked(row, value) for row, value in enumerate(given)]
+            return [self._checked(row, value) for row, value in enumerate(given, first_row)]
 
     def _checked(self, row: int, value: Any) -> Any:
         try:
@@ -95,10 +99,10 @@ class Field:
         except Broken as broken:
             raise bad_request(f"column {shown(self.name)}, row {row}: {broken}") from None
 
-    def column(self, series: pd.Series) -> Sequence[Any]:
+    def column(self, series: pd.Series, *, first_row: int = 0) -> Sequence[Any]:
         """Return a column of a DataFrame, checked: as a whole where its dtype allows."""
         whole = self.whole(series)
-        return self.values(plain_values(series)) if whole is None else whole
+        return self.values(plain_values(series), first_row=first_row) if whole is None else whole
 
     def whole(self, series: pd.Series) -> Sequence[Any] | None:
         """Return a column checked as a whole; ``None`` where only its values one by one tell."""
@@ -188,9 +192,12 @@ def _whole_booleans(series: pd.Series) -> np.ndarray | None:
 
 
 def _whole_texts(series: pd.Series) -> Any:
-    if series.dtype != "str":
+    if series.dtype != "str" or series.dtype.storage != "pyarrow":
         return None
-    return series.array.copy() if is_storable("".join(series.dropna())) else None
+    # Arrow keeps valid UTF-8 only, so no surrogates; a NUL is all that can be wrong.
+    if pc.any(pc.match_substring(pa.array(series), "\0")).as_py():
+        return None
+    return series.array.copy()
 
 
 def _whole_times(series: pd.Series) -> np.ndarray | None:
@@ -262,8 +269,10 @@ not the text '20'
         """
         return self._checked(self._named(given), count, Field.values)
 
-    def rows_of(self, frame: pd.DataFrame) -> Rows:
+    def rows_of(self, frame: pd.DataFrame, *, first_row: int = 0) -> Rows:
         """Return the rows of a DataFrame, checked; its index says nothing here.
+
+        ``first_row`` is how a refusal calls the first of them, where they are a part of more.
 
         >>> from utils.serving.example import FLIGHTS, TenMinutesWonBack
         >>> TenMinutesWonBack.contract.rows_of(FLIGHTS).count
@@ -275,7 +284,7 @@ not the text '20'
             twice = frame.columns[frame.columns.duplicated()][0]
             raise bad_request(f"column {shown(twice)} is there twice")
         given = self._named({name: frame[name] for name in frame.columns})
-        return self._checked(given, len(frame), Field.column)
+        return self._checked(given, len(frame), partial(Field.column, first_row=first_row))
 
     def _named(self, given: Mapping[Any, Any]) -> Mapping[str, Any]:
         """Return the columns under the signature's names: by position where it has none."""

@@ -50,14 +50,17 @@ __all__ = ["Answer", "Endpoint", "Refused", "Request"]
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """Valid rows to predict, each with its id and its event time (µs since 1970, UTC)."""
+    """Valid rows to predict, each with its id and its event time (µs since 1970, UTC).
+
+    ``started`` is ``None`` where nobody waits for the answer: then there is no latency to store.
+    """
 
     rows: Rows
     prediction_ids: Sequence[str]
     event_times: Sequence[int]
     params: Mapping[str, Any]
     client: str
-    started: float
+    started: float | None
 
     @property
     def fits(self) -> tuple[Any, ...]:
@@ -169,7 +172,7 @@ class Endpoint:
         rows: Rows,
         *,
         params: Mapping[str, Any],
-        started: float,
+        started: float | None,
         client: str = "",
         event_time: datetime | Sequence[datetime] | None = None,
         key: uuid.UUID | None = None,
@@ -178,7 +181,7 @@ class Endpoint:
         """Return checked rows as a request: each row has an id and a time from here on.
 
         The ids are those given, or count up from ``key``, or from a new one. ``started`` is what
-        ``time.perf_counter`` said when the request came.
+        ``time.perf_counter`` said when the request came; ``None`` where nobody waits.
 
         >>> from utils.serving.example import FLIGHTS, example_endpoint
         >>> with example_endpoint() as endpoint:
@@ -238,6 +241,30 @@ class Endpoint:
                 requests = [batch[at] for at in together]
                 outcomes.update(zip(together, self._outcomes(requests), strict=True))
         return [outcomes[at] for at in range(len(batch))]
+
+    def score(self, request: Request) -> Answer:
+        """Return the answer to a request without storing it: nobody may hear it yet.
+
+        With ``commit`` it is ``answered`` in two steps, for work that is stored only when all of
+        it can be answered. Raises ``Refused`` for rows that the model cannot score.
+
+        >>> from utils.serving.example import FLIGHTS, example_endpoint
+        >>> with example_endpoint() as endpoint:
+        ...     rows = endpoint.contract.rows_of(FLIGHTS)
+        ...     request = endpoint.request(rows, params={}, started=None)
+        ...     answer = endpoint.score(request)
+        ...     len(endpoint.store.read("flights")), endpoint.commit(request, answer) == answer
+        (0, True)
+        """
+        with self._one_at_a_time:
+            (answer,) = self._scored([request])
+        return answer
+
+    def commit(self, request: Request, answer: Answer) -> Answer:
+        """Store a request with its answer; return what is stored, as ``predict`` does."""
+        with self._one_at_a_time:
+            (stored,) = self._committed([request], [answer])
+        return stored
 
     def _outcomes(self, requests: Sequence[Request]) -> list[Answer | Refused]:
         """Try the requests together; if one of them spoils it, each alone."""
@@ -307,7 +334,8 @@ class Endpoint:
     def _captured(self, request: Request, answer: Answer) -> Iterable[tuple]:
         """Yield the rows of a request as ``Store.append`` takes them."""
         columns = request.rows.columns
-        latency_ms = (time.perf_counter() - request.started) * 1_000
+        started = request.started
+        latency_ms = None if started is None else (time.perf_counter() - started) * 1_000
         return zip(
             request.prediction_ids,
             request.event_times,
