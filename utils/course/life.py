@@ -12,8 +12,10 @@ before it left, so a chapter and the stage that stands in for it do the same.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -32,9 +34,13 @@ JUDGED_FROM = pd.Timestamp("2023-01-01", tz="UTC")
 TODAY = pd.Timestamp("2024-01-01", tz="UTC")
 """The last loan of the book was settled some days before."""
 
-BOOK_DAYS = 365 + 168
+HISTORY_DAYS = 365
+BOOK_DAYS = HISTORY_DAYS + 168
 PER_DAY = 120
 SEED = 2024
+
+KEPT_ASIDE = (*credit.SENSITIVE, "age_years")
+"""The columns that a model is judged by, and never fitted on."""
 
 RULE_POINTS = 35
 """From so many points on, the lender's rule of 2022 and 2023 says yes."""
@@ -185,21 +191,27 @@ def upstream_incidents(start: datetime, end: datetime) -> dict[str, Incident]:
     }
 
 
-def prepare_credit(collected: Path, folder: Path) -> None:
+def prepare_credit(
+    collected: Path, folder: Path, *, n_days: int = HISTORY_DAYS
+) -> dict[str, TableFile]:
     """Write, from the book in ``collected``, the tables that the later steps use to ``folder``.
 
-    - ``train.parquet``: the loans of 2022, to learn from;
+    - ``train.parquet``: the loans of the last ``n_days`` before 2023, to learn from;
     - ``later.parquet``: the loans of 2023, to be judged by;
     - ``reference.parquet``: *everybody* who applied in 2023, granted or not: what the model's
       inputs look like when nothing is wrong. Traffic is compared with applicants, not with loans;
-    - ``judging.parquet``: the sensitive columns of all of them, by ``application_id``, kept aside.
+    - ``judging.parquet``: the columns ``KEPT_ASIDE`` of all of them, by ``application_id``.
 
-    The first three hold no sensitive column.
+    The first three hold none of ``KEPT_ASIDE``. All are written, or none is: a book that breaks its
+    contract is refused with ``ContractBroken``. Returns what was written, by name.
+
+    Raises ``ValueError`` for less than one day.
     """
+    if n_days < 1:
+        raise ValueError(f"n_days={n_days!r}: at least one day of loans to learn from")
     book = read(collected / "credit.parquet")
-    sensitive = [*credit.SENSITIVE, "age_years"]
-    told = {"source": "the lender's book, credit.parquet"}
-    plain = book.drop(columns=sensitive)
+    need(book, credit_contract())
+    plain = book.drop(columns=list(KEPT_ASIDE))
     parts = split(
         plain,
         time_column="applied_at",
@@ -208,9 +220,28 @@ def prepare_credit(collected: Path, folder: Path) -> None:
         learned_at=TODAY,
         judged_at=TODAY,
     )
-    since = plain[plain["applied_at"] >= JUDGED_FROM]
-    tables = {"train": parts.train, "later": parts.later, "reference": since}
-    for name, table in tables.items():
-        units = {column: unit for column, unit in credit.UNITS.items() if column in table}
-        write(table.reset_index(drop=True), folder / f"{name}.parquet", units=units, **told)
-    write(book[["application_id", *sensitive]], folder / "judging.parquet", **told)
+    learned_from = JUDGED_FROM - pd.Timedelta(days=n_days)
+    tables = {
+        "train": parts.train[parts.train["applied_at"] >= learned_from],
+        "later": parts.later,
+        "reference": plain[plain["applied_at"] >= JUDGED_FROM],
+        "judging": book[["application_id", *KEPT_ASIDE]],
+    }
+    return _write_all(tables, folder, source="the lender's book, credit.parquet")
+
+
+def _write_all(
+    tables: dict[str, pd.DataFrame], folder: Path, *, source: str
+) -> dict[str, TableFile]:
+    """Write each table to ``folder/name.parquet``: first all of them aside, then into place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    with TemporaryDirectory(dir=folder, prefix=".unfinished-") as aside:
+        for name, table in tables.items():
+            units = {column: unit for column, unit in credit.UNITS.items() if column in table}
+            path = Path(aside, f"{name}.parquet")
+            written[name] = write(table.reset_index(drop=True), path, source=source, units=units)
+        for name, about in written.items():
+            there = about.path.replace(folder / about.path.name)
+            written[name] = replace(about, path=there)
+    return written
