@@ -7,7 +7,8 @@ from sklearn.linear_model import LinearRegression
 
 from utils.course.sandbox import sandbox
 from utils.course.workspace import Workspace
-from utils.serving.models import UnknownModel, load, log_model
+from utils.serving.models import UnknownModel, load, log_model, set_alias
+from utils.serving.tracking import tracking
 from utils.store import open_store
 
 INPUTS = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
@@ -54,3 +55,18 @@ def test_its_store_is_empty_and_what_was_there_before_is_gone(workspace):
     assert not before.root.exists()
     assert other.root.exists()
     assert not (workspace.root / "store.db").exists()
+
+
+def test_a_model_left_out_begins_anew_inside_and_stays_as_it_was_around(workspace):
+    first = logged(workspace)
+    set_alias("line", "champion", "1", tracking_uri=workspace.tracking_uri)
+    inside = sandbox(workspace, "04", without=["line", "never heard of"])
+    with pytest.raises(UnknownModel, match="line"):
+        load("models:/line/1", tracking_uri=inside.tracking_uri)
+    assert logged(inside).version == "1"
+    with pytest.raises(UnknownModel, match="champion"):
+        load("models:/line@champion", tracking_uri=inside.tracking_uri)
+    around = load("models:/line@champion", tracking_uri=workspace.tracking_uri)
+    assert around.model_version == first.version
+    with tracking(inside.tracking_uri) as client:
+        assert client.get_run(first.run_id).info.run_id == first.run_id
