@@ -27,7 +27,7 @@ from utils.datasets import credit
 from utils.datasets.files import read
 from utils.monitors.performance import performance
 from utils.serving.models import log_in_run
-from utils.serving.runs import log_data, log_measurements, log_predictions
+from utils.serving.runs import log_data, log_measurements, log_predictions, nested_run
 from utils.serving.tracking import experiment_id_of, tracking
 
 EXPERIMENT = "credit"
@@ -179,7 +179,7 @@ def log_candidate(
     candidate is one of ``LOGGED``.
     """
     inputs, label = inputs_and_label(train)
-    with mlflow.start_run(run_name=name, nested=True) as run:
+    with nested_run(name) as run:
         mlflow.log_params(settings_of(model))
         log_data(
             train, name="train", context="training", source=sources["train"], target=credit.TARGET

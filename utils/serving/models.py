@@ -50,7 +50,9 @@ from mlflow.pyfunc import PyFuncModel, PythonModel
 
 from utils.records import Deployment, Schema, utc_now
 from utils.serving.contract import Contract, contract_of
+from utils.serving.gates import NotPassed, need_passed
 from utils.serving.keys import hash_key, new_key, recall_key, remember_key
+from utils.serving.schemas import telling_rows
 from utils.serving.tracking import experiment_id_of, quiet, tracking
 from utils.serving.versions import ModelVersion, UnknownModel, address, version_of
 from utils.store import Store
@@ -118,7 +120,7 @@ def log_in_run(
     with quiet():
         info = log(
             name=name,
-            signature=infer_signature(inputs, predictions),
+            signature=infer_signature(telling_rows(inputs), predictions),
             input_example=inputs.head(3),
             pip_requirements=pip_requirements or _pinned(REQUIREMENTS),
         )
@@ -301,13 +303,18 @@ def deploy(
     model_uri: str,
     tracking_uri: str | None = None,
     at: datetime | None = None,
+    gated: bool = False,
 ) -> Deployment:
     """Put a model into service under a name, and return the deployment.
 
     Where the name stands already this is a redeployment: it keeps the CRN of the model, and also
-    that of the build when the same version was deployed before.
+    that of the build when the same version was deployed before. With ``gated`` only a version that
+    passed its gate goes into service; of any other nothing is noted in the store. The gate spoke
+    of the day on which it judged: it does not tell that the model is still good.
 
-    Raises ``SchemaConflict`` where the name's table holds a column of another type.
+    Raises ``SchemaConflict`` where the name's table holds a column of another type; with ``gated``
+    ``gates.NotPassed`` naming the rules that were broken, ``gates.NeverJudged``, and
+    ``versions.NotRegistered`` for a model that is no version.
 
     >>> from utils.serving.example import example_model
     >>> from utils.store import open_store
@@ -315,7 +322,11 @@ def deploy(
     ...     deploy(store, name="flights", model_uri=folder).model_name
     'ten_minutes'
     """
-    return deploy_scorer(store, load(model_uri, tracking_uri=tracking_uri), name=name, at=at)
+    scorer = load(model_uri, tracking_uri=tracking_uri)
+    if gated:
+        # Of what was loaded, and not of the URI: an alias may mean another version by now.
+        need_passed(scorer.model_uri, tracking_uri=tracking_uri)
+    return deploy_scorer(store, scorer, name=name, at=at)
 
 
 def deploy_scorer(
@@ -388,10 +399,11 @@ def redeploy(
     model_uri: str,
     tracking_uri: str | None = None,
     at: datetime | None = None,
+    gated: bool = False,
 ) -> Deployment:
-    """Put another model into service under a name that stands.
+    """Put another model into service under a name that stands; ``gated`` is that of ``deploy``.
 
-    Raises ``UnknownDeployment`` where it does not.
+    Raises ``UnknownDeployment`` where it does not, and as ``deploy`` does.
 
     >>> from utils.serving.example import example_model
     >>> from utils.store import open_store
@@ -402,15 +414,26 @@ def redeploy(
     (True, False)
     """
     store.deployment(name)
-    return deploy(store, name=name, model_uri=model_uri, tracking_uri=tracking_uri, at=at)
+    return deploy(
+        store, name=name, model_uri=model_uri, tracking_uri=tracking_uri, at=at, gated=gated
+    )
 
 
-def rollback(store: Store, name: str, *, at: datetime | None = None) -> Deployment:
+def rollback(
+    store: Store,
+    name: str,
+    *,
+    at: datetime | None = None,
+    gated: bool = False,
+    tracking_uri: str | None = None,
+) -> Deployment:
     """Put back into service the build that was there before the present one.
 
-    Twice in a row therefore comes back to the present one.
+    Twice in a row therefore comes back to the present one. With ``gated`` it is the newest build
+    that passed its gate: those that did not, and those whose version is gone, are passed over.
 
-    Raises ``UnknownDeployment``, and ``ValueError`` where the name has had one build only.
+    Raises ``UnknownDeployment``, ``ValueError`` where the name has had one build only, and with
+    ``gated`` ``gates.NotPassed`` where none of the others passed; the store is then as it was.
 
     >>> from utils.serving.example import example_model
     >>> from utils.store import open_store
@@ -425,10 +448,25 @@ def rollback(store: Store, name: str, *, at: datetime | None = None) -> Deployme
     others = history[(history["name"] == name) & (history["build_crn"] != present.build_crn)]
     if others.empty:
         raise ValueError(f"name={name!r}: only one build was ever deployed, so none to return to")
+    if gated:
+        others = others[[_passed(uri, tracking_uri) for uri in others["model_uri"]]]
+        if others.empty:
+            raise NotPassed(
+                f"name={name!r}: no build but the present one passed its gate; deploy a version "
+                "that did (utils.serving.gates.record, models.deploy)"
+            )
     before = store.deployment(others["deployment_crn"].iloc[0])
     back = replace(before, deployment_crn=new_crn(present.model_crn), created_at=at or utc_now())
     store.add_deployment(back, store.schema(before.deployment_crn))
     return back
+
+
+def _passed(model_uri: str, tracking_uri: str | None) -> bool:
+    try:
+        need_passed(model_uri, tracking_uri=tracking_uri)
+    except (NotPassed, UnknownModel):
+        return False
+    return True
 
 
 def new_crn(beside: str | None = None) -> str:

@@ -56,6 +56,7 @@ from utils import plots
 from utils.datasets import files
 from utils.monitors.paired import loss_change, losses
 from utils.records import MEASUREMENT_COLUMNS, VigiaError, measurements
+from utils.serving.schemas import telling_rows
 from utils.serving.tracking import UnknownRun, quiet, tracking
 from utils.text import LANGUAGES, language, nearest
 
@@ -100,6 +101,18 @@ def log_measurements(table: pd.DataFrame) -> None:
         path = Path(folder) / MEASUREMENTS
         table.to_csv(path, index=False)
         mlflow.log_artifact(str(path))
+
+
+def nested_run(name: str, **settings: Any) -> mlflow.ActiveRun:
+    """Start a run under the active one, in the same experiment, for a ``with`` statement.
+
+    ``mlflow.start_run(nested=True)`` alone puts the child into the experiment that happens to be
+    set, mostly ``Default``, where nobody looks for it. ``settings`` are those of ``start_run``.
+
+    Raises ``ValueError`` where no run is active.
+    """
+    experiment_id = _active().info.experiment_id
+    return mlflow.start_run(experiment_id=experiment_id, run_name=name, nested=True, **settings)
 
 
 def _active() -> Run:
@@ -184,21 +197,11 @@ def _artifact(
 
 
 class _Frame(PandasDataset):
-    """A frame for MLflow, whose schema is read off the rows that decide it.
-
-    MLflow looks at each value of each row, a second for thirty thousand rows; but the type of a
-    column is told by its dtype, and whether it may be missing by one row where it is.
-    """
+    """A frame for MLflow, whose schema is read off the rows that tell it."""
 
     @cached_property
     def schema(self) -> Schema:
-        frame = self._df
-        typed = frame.select_dtypes(exclude="object").columns
-        if len(typed) < len(frame.columns):
-            return infer_signature(frame).inputs
-        gaps = [frame[name].isna().to_numpy().argmax() for name in frame]
-        rows = sorted({*range(min(len(frame), 100)), *gaps})
-        return infer_signature(frame.iloc[rows]).inputs
+        return infer_signature(telling_rows(self._df)).inputs
 
 
 def dataset_of(
@@ -497,7 +500,7 @@ def search(
     rows = []
     for number, settings in enumerate(_drawn(space, n, seed=seed)):
         name = f"trial-{number:02}"
-        with mlflow.start_run(run_name=name, nested=True) as run:
+        with nested_run(name) as run:
             mlflow.log_params(settings)
             table = trial(dict(settings))
             log_measurements(table)
@@ -561,7 +564,7 @@ def system_metrics_cost(*, seconds: float = 2.0, interval_s: float = 0.1) -> Sam
     mlflow.set_system_metrics_sampling_interval(interval_s)
     try:
         for sampled in (False, True):
-            with mlflow.start_run(run_name="idle", nested=True, log_system_metrics=sampled) as run:
+            with nested_run("idle", log_system_metrics=sampled) as run:
                 began = time.process_time()
                 time.sleep(seconds)
                 spent.append(time.process_time() - began)
