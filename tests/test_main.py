@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,10 +11,13 @@ import time
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from utils import __main__ as commands
 from utils.course import ROOT, runs
+from utils.serving.example import FLIGHTS, example_model
+from utils.store import open_store
 
 
 def code(source, *tags):
@@ -314,6 +318,68 @@ def test_serve_passes_on_what_it_was_given(monkeypatch):
     }
 
 
+@pytest.fixture
+def to_transform(tmp_path):
+    """Return the arguments of a transform of two files, one of them bad, and its folders."""
+    source, target, model = tmp_path / "in", tmp_path / "out", tmp_path / "ten_minutes"
+    source.mkdir()
+    with example_model() as folder:
+        shutil.copytree(folder, model)
+    at = pd.Timestamp("2013-04-01T12:00Z")
+    frame = FLIGHTS[["departure_delay_min"]].assign(flight=["UA1", "B62"], left_at=at)
+    frame.to_parquet(source / "april.parquet")
+    frame.drop(columns="departure_delay_min").to_parquet(source / "may.parquet")
+    store = f"sqlite:///{tmp_path / 'store.db'}"
+    arguments = ["--model-uri", model, "--store", store, "--input", source, "--output", target]
+    return [*map(str, arguments), "--keep-column", "flight", "--time-column", "left_at"], target
+
+
+def test_transform_answers_a_folder_says_what_it_refused_and_exits_with_1(to_transform, capsys):
+    arguments, target = to_transform
+    assert commands.main(["transform", *arguments, "--deployment", "arrivals"]) == 1
+    said = capsys.readouterr()
+    assert said.err == (
+        "may.parquet: column 'departure_delay_min' is missing; the model needs it\n"
+    )
+    assert said.out == "Files written: 1 (2 rows); unchanged: 0; refused: 1\n"
+    written = pd.read_parquet(target / "april.parquet")
+    assert written["flight"].tolist() == ["UA1", "B62"]
+    with open_store(arguments[3]) as store:
+        stored = store.read("arrivals")
+    assert stored["prediction_id"].tolist() == written["prediction_id"].tolist()
+    assert set(stored["event_time"]) == {pd.Timestamp("2013-04-01T12:00Z")}
+
+
+def test_transform_again_in_a_process_of_its_own_does_nothing_and_exits_with_0(to_transform):
+    arguments, target = to_transform
+    commands.main(["transform", *arguments])
+    (target.parent / "in" / "may.parquet").unlink()
+    ran = vigia("transform", *arguments, VIGIA_LANGUAGE="pt")
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == "Arquivos escritos: 0 (0 linhas); sem mudança: 1; recusados: 0\n"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"--model-uri": "models:/nobody@champion"}, "models:/nobody@champion"),
+        ({"--input": "nowhere"}, "input_folder='nowhere': is no folder"),
+        ({"--keep-column": "score"}, "keep_columns: 'score' would stand twice"),
+        ({"--store": "mysql://here"}, "mysql://here"),
+    ],
+)
+def test_transform_refuses_what_it_cannot_use_in_a_line_with_2(
+    to_transform, capsys, wrong, message
+):
+    arguments, target = to_transform
+    for name, value in wrong.items():
+        arguments[arguments.index(name) + 1] = value
+    assert commands.main(["transform", *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not target.exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -361,7 +427,7 @@ def test_bench_hands_its_arguments_on(monkeypatch):
     assert given == [["--quick"]]
 
 
-@pytest.mark.parametrize("command", ["run", "test", "lab", "labs", "serve", "bench"])
+@pytest.mark.parametrize("command", ["run", "test", "lab", "labs", "serve", "transform", "bench"])
 @pytest.mark.parametrize("language", ["pt", "en"])
 def test_each_command_says_what_it_does(command, language, capsys, monkeypatch):
     monkeypatch.setenv("VIGIA_LANGUAGE", language)

@@ -109,6 +109,35 @@ def _serve(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _transform(chosen: argparse.Namespace) -> int:
+    from utils.serving.batch import OUTCOMES, transform_with
+    from utils.text import number
+
+    files = transform_with(
+        model_uri=chosen.model_uri,
+        store_url=chosen.store,
+        input_folder=chosen.input,
+        output_folder=chosen.output,
+        deployment=chosen.deployment,
+        tracking_uri=chosen.tracking_uri,
+        time_column=chosen.time_column,
+        keep_columns=chosen.keep_columns,
+    )
+    for reason in filter(None, files["reason"]):
+        print(reason, file=sys.stderr)
+    written, unchanged, refused = (int(files["outcome"].eq(each).sum()) for each in OUTCOMES)
+    rows = number(int(files.loc[files["outcome"] == "written", "rows"].sum()))
+    print(
+        tr(
+            pt=f"Arquivos escritos: {written} ({rows} linhas); sem mudança: {unchanged}; "
+            f"recusados: {refused}",
+            en=f"Files written: {written} ({rows} rows); unchanged: {unchanged}; "
+            f"refused: {refused}",
+        )
+    )
+    return 1 if refused else 0
+
+
 def _bench(chosen: argparse.Namespace) -> int:
     sys.path.insert(0, str(_ROOT))
     from benchmarks.serving import main as bench
@@ -159,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_labs(commands)
     _add_serve(commands)
+    _add_transform(commands)
     _add_rest(
         commands,
         "bench",
@@ -271,6 +301,81 @@ def _add_labs(commands) -> None:
     _add_jobs(labs)
 
 
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    """Add what says which model answers, under which name, and where its answers are kept."""
+    parser.add_argument(
+        "--model-uri",
+        required=True,
+        metavar="URI",
+        help=tr(pt="o modelo: models:/nome@apelido, …", en="the model: models:/name@alias, …"),
+    )
+    parser.add_argument(
+        "--store",
+        required=True,
+        metavar="URL",
+        help=tr(
+            pt="o repositório de métricas: sqlite:///… ou postgresql://…",
+            en="the metrics store: sqlite:///… or postgresql://…",
+        ),
+    )
+    parser.add_argument(
+        "--deployment",
+        metavar="NAME",
+        help=tr(pt="o nome da implantação (o do modelo)", en="the deployment's name (the model's)"),
+    )
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help=tr(pt="o registro do MLflow", en="MLflow's registry"),
+    )
+
+
+def _add_transform(commands) -> None:
+    transform = _add(
+        commands,
+        "transform",
+        _transform,
+        tr(
+            pt="responde a uma pasta de Parquet, com captura; sai com 1 se recusar algum arquivo",
+            en="answers a folder of Parquet, with capture; exits with 1 when it refuses a file",
+        ),
+    )
+    _add_model(transform)
+    transform.add_argument(
+        "--input",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help=tr(pt="a pasta dos arquivos *.parquet", en="the folder of the files *.parquet"),
+    )
+    transform.add_argument(
+        "--output",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help=tr(pt="a pasta das respostas", en="the folder of the answers"),
+    )
+    transform.add_argument(
+        "--time-column",
+        metavar="T",
+        help=tr(
+            pt="a coluna com o momento do evento (agora)",
+            en="the column with the time of the event (now)",
+        ),
+    )
+    transform.add_argument(
+        "--keep-column",
+        dest="keep_columns",
+        action="append",
+        default=[],
+        metavar="K",
+        help=tr(
+            pt="uma coluna que vai junto com a resposta; pode se repetir",
+            en="a column that goes along with the answer; may be repeated",
+        ),
+    )
+
+
 def _add_serve(commands) -> None:
     serve = _add(
         commands,
@@ -281,33 +386,9 @@ def _add_serve(commands) -> None:
             en="serves an MLflow model that has a signature over HTTP",
         ),
     )
-    serve.add_argument(
-        "--model-uri",
-        required=True,
-        metavar="URI",
-        help=tr(pt="o modelo: models:/nome@apelido, …", en="the model: models:/name@alias, …"),
-    )
-    serve.add_argument(
-        "--store",
-        required=True,
-        metavar="URL",
-        help=tr(
-            pt="o repositório de métricas: sqlite:///… ou postgresql://…",
-            en="the metrics store: sqlite:///… or postgresql://…",
-        ),
-    )
-    serve.add_argument(
-        "--deployment",
-        metavar="NAME",
-        help=tr(pt="o nome da implantação (o do modelo)", en="the deployment's name (the model's)"),
-    )
+    _add_model(serve)
     serve.add_argument("--host", default="127.0.0.1", help="127.0.0.1")
     serve.add_argument("--port", type=int, default=8000, help="8000")
-    serve.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        help=tr(pt="o registro do MLflow", en="MLflow's registry"),
-    )
     serve.add_argument(
         "--accept-event-time",
         action="store_true",

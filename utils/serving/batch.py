@@ -38,6 +38,8 @@ from utils.serving.client import RETRIED, pause_s
 from utils.serving.contract import Refused
 from utils.serving.endpoint import Answer, Endpoint, Request
 from utils.serving.ids import key_of, prediction_ids
+from utils.serving.models import in_service, load
+from utils.store import open_store
 from utils.store.values import to_json
 
 SUMMARY_COLUMNS = ("file", "outcome", "rows", "reason")
@@ -65,6 +67,10 @@ _ARROW: dict[Kind, pa.DataType] = {
     "binary": pa.binary(),
     "json": pa.string(),
 }
+
+
+class Unusable(VigiaError, ValueError):
+    """An argument of a transform cannot be used; the message names it, the value and the rule."""
 
 
 class BadFile(VigiaError):
@@ -101,7 +107,7 @@ def transform(
     one that was moved within the folder, and every file when another version is in service. What
     is erased from the store is still in the outputs; whoever erases must delete them too.
 
-    Raises ``ValueError`` for arguments that cannot be used, and ``VigiaError`` where the store or
+    Raises ``Unusable`` for arguments that cannot be used, and ``VigiaError`` where the store or
     the output cannot be written; run it again then, and it goes on.
 
     >>> from tempfile import TemporaryDirectory
@@ -118,7 +124,7 @@ def transform(
     [10.0, -15.0]
     """
     if not 1 <= batch_rows <= endpoint.max_rows:
-        raise ValueError(f"batch_rows={batch_rows}: must be from 1 to {endpoint.max_rows}")
+        raise Unusable(f"batch_rows={batch_rows}: must be from 1 to {endpoint.max_rows}")
     job = _Job(
         endpoint=endpoint,
         source=Path(input_folder),
@@ -135,30 +141,52 @@ def transform(
     return pd.DataFrame(done, columns=list(SUMMARY_COLUMNS))
 
 
+def transform_with(
+    *,
+    model_uri: str,
+    store_url: str,
+    input_folder: Path | str,
+    output_folder: Path | str,
+    deployment: str | None = None,
+    tracking_uri: str | None = None,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Load a model, put it into service, and transform a folder; ``settings`` are ``transform``'s.
+
+    The deployment is called as the model is, unless named; it is a new one unless this very version
+    is in service under the name already. Nothing is made where the folders cannot be used.
+    """
+    _files(Path(input_folder), Path(output_folder))
+    scorer = load(model_uri, tracking_uri=tracking_uri)
+    with open_store(store_url) as store:
+        placed = in_service(store, scorer, name=deployment or scorer.model_name)
+        return transform(Endpoint(scorer, store, placed), input_folder, output_folder, **settings)
+
+
 def _kept(columns: Sequence[str]) -> tuple[str, ...]:
     if isinstance(columns, str):
-        raise ValueError(f"keep_columns={columns!r}: give a list of names")
+        raise Unusable(f"keep_columns={columns!r}: give a list of names")
     columns = tuple(columns)
     for name in columns:
         if name in ANSWER_COLUMNS or columns.count(name) > 1:
-            raise ValueError(f"keep_columns: {name!r} would stand twice in the output")
+            raise Unusable(f"keep_columns: {name!r} would stand twice in the output")
     return columns
 
 
 def _files(source: Path, target: Path) -> list[Path]:
     """Return the files to transform, by their paths in the input, sorted."""
     if not source.is_dir():
-        raise ValueError(f"input_folder={str(source)!r}: is no folder")
+        raise Unusable(f"input_folder={str(source)!r}: is no folder")
     inside, outside = source.resolve(), target.resolve()
     if inside.is_relative_to(outside) or outside.is_relative_to(inside):
-        raise ValueError(
+        raise Unusable(
             f"output_folder={str(target)!r}: must lie outside the input, {str(source)!r}, and not "
             "around it: outputs would be taken for inputs"
         )
     files = (path.relative_to(source) for path in source.rglob("*.parquet") if path.is_file())
     found = sorted(file for file in files if not any(part[0] in "._" for part in file.parts))
     if not found:
-        raise ValueError(f"input_folder={str(source)!r}: holds no file *.parquet")
+        raise Unusable(f"input_folder={str(source)!r}: holds no file *.parquet")
     return found
 
 

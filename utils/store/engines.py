@@ -32,6 +32,10 @@ class StoreUnavailable(VigiaError):
     """The store cannot be opened or used; the message names it and the way out."""
 
 
+class NoStoreUrl(VigiaError, ValueError):
+    """The URL is not that of a store."""
+
+
 HINTS = (
     ("file is not a database", "this file is something else, or damaged: name another"),
     ("malformed", "the file is damaged: bring back a copy of it"),
@@ -277,19 +281,19 @@ class PostgreSQL(Backend):
 def backend(url: str) -> Backend:
     """Return the backend that a URL names; it connects when it is first used.
 
-    Raises ``ValueError`` for a URL of no store, ``StoreUnavailable`` for a missing driver.
+    Raises ``NoStoreUrl`` for a URL of no store, ``StoreUnavailable`` for a missing driver.
 
     >>> backend("mysql://me:secret@host/db")
     Traceback (most recent call last):
-    ValueError: url='mysql://me:***@host/db': a store is sqlite:///PATH or postgresql://…
+    utils.store.engines.NoStoreUrl: url='mysql://me:***@host/db': a store is sqlite:///PATH or postgresql://…
     """
     try:
         parsed = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError) as error:
-        raise ValueError("url is no URL: a store is sqlite:///PATH or postgresql://…") from error
+        raise NoStoreUrl("url is no URL: a store is sqlite:///PATH or postgresql://…") from error
     match parsed.drivername:
         case "sqlite" | "sqlite+pysqlite":
             return SQLite(parsed)
         case "postgresql" | "postgres" | "postgresql+psycopg":
             return PostgreSQL(parsed)
-    raise ValueError(f"url={_shown(parsed)!r}: a store is sqlite:///PATH or postgresql://…")
+    raise NoStoreUrl(f"url={_shown(parsed)!r}: a store is sqlite:///PATH or postgresql://…")
