@@ -322,6 +322,64 @@ def test_a_difference_in_costs_is_drawn_around_zero():
     assert ax.get_ylabel() == "difference in cost per decision"
 
 
+ESTIMATES = pd.DataFrame(
+    {
+        "year": [1970, 1971, 1972],
+        "value": [17.0, np.nan, 21.0],
+        "low": [15.0, np.nan, 20.0],
+        "high": [19.0, np.nan, 22.0],
+    }
+)
+AXES = {"xlabel": "model year", "ylabel": "miles"}
+
+
+def test_estimates_are_points_with_their_intervals_and_a_gap_where_there_is_none():
+    ax = plots.plot_estimates(ESTIMATES, x="year", **AXES)
+    (line,) = lines(ax)
+    np.testing.assert_array_equal(line.get_ydata(), [17, np.nan, 21])
+    ends = [path.vertices[:, 1].tolist() for path in ax.collections[0].get_paths()]
+    assert (ends[0], ends[-1]) == ([15, 19], [20, 22])
+    assert ax.get_xlabel().splitlines() == ["model year", "upright: interval"]
+    assert ax.get_ylabel() == "miles"
+
+
+def test_estimates_of_groups_are_named_and_shares_written_as_such():
+    both = pd.concat([ESTIMATES.assign(of="real"), (ESTIMATES / 100).assign(of="promised")])
+    ax = plots.plot_estimates(both, x="year", group_column="of", shares=True, **AXES)
+    assert texts(ax) == ["promised", "real"]
+    assert ax.yaxis.get_major_formatter()(0.2) == "20%"
+    looks = {(line.get_marker(), line.get_color()) for line in lines(ax)}
+    assert len(looks) == 2
+
+
+def test_estimates_over_time_say_when_something_began():
+    days = pd.date_range("2023-06-01", periods=3, tz="UTC")
+    since = (days[1], "the unit changes")
+    ax = plots.plot_estimates(ESTIMATES.assign(day=days), x="day", since=since, **AXES)
+    assert texts(ax) == ["the unit changes"]
+    assert mdates.date2num(days[1]) in [mdates.date2num(line.get_xdata()[0]) for line in ax.lines]
+    ax.figure.canvas.draw()
+    assert "Jun" in ax.get_xticklabels()[0].get_text()
+
+
+COUNTS = pd.DataFrame({"repaid": [0, 8, 9], "default": [0, 3, 1], "refused": [7, 0, 0]})
+
+
+def test_parts_stand_on_one_another_and_what_is_not_known_is_hatched():
+    ax = plots.plot_stacked(
+        COUNTS, edges=[0, 35, 70, 105], hidden="refused", since=(35, "yes"), **AXES
+    )
+    repaid, default, refused = ax.patches
+    assert repaid.get_data().values.tolist() == [0, 8, 9]
+    assert default.get_data().baseline.tolist() == [0, 8, 9]
+    assert default.get_data().values.tolist() == [0, 11, 10]
+    assert refused.get_data().values.tolist() == [7, 11, 10]
+    assert [bool(patch.get_hatch()) for patch in ax.patches] == [False, False, True]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(COUNTS)
+    assert texts(ax) == ["yes"]
+    assert ax.get_xlabel().splitlines() == ["model year", "hatched: not known"]
+
+
 # --------------------------------------------------------------------------- look and language
 
 
@@ -338,6 +396,12 @@ def every_picture():
         "errors": lambda **to: plots.plot_errors(frame, edges=[-10, 0, 10], **to),
         "calibration": lambda **to: plots.plot_calibration(reliability_table(), **to),
         "costs": lambda **to: plots.plot_costs(cost_table(), **to),
+        "estimates": lambda **to: plots.plot_estimates(
+            ESTIMATES, x="year", xlabel="", ylabel="", **to
+        ),
+        "stacked": lambda **to: plots.plot_stacked(
+            COUNTS, edges=[0, 1, 2, 3], hidden="refused", xlabel="", ylabel="", **to
+        ),
     }
 
 

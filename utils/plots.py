@@ -609,6 +609,113 @@ def plot_errors(
     return ax
 
 
+def plot_estimates(
+    table: pd.DataFrame,
+    *,
+    x: str,
+    xlabel: str,
+    ylabel: str,
+    group_column: str | None = None,
+    shares: bool = False,
+    since: tuple[Any, str] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw estimates with their intervals over a number or over time: a line for each group.
+
+    ``table`` has ``x``, ``value``, ``low`` and ``high``; a row without a value is a gap. With
+    ``shares`` the values are shares of 1. ``since`` is where something began on the axis, and what.
+
+    >>> table = pd.DataFrame({"model_year": [1970, 1982], "value": [17.7, 31.0],
+    ...                       "low": [15.6, 29.6], "high": [19.8, 32.4]})
+    >>> ax = plot_estimates(table, x="model_year", xlabel="model year", ylabel="miles per gallon")
+    >>> len(ax.lines)
+    1
+    >>> plt.close(ax.figure)
+    """
+    parts = _parts(table, group_column)
+    with _drawing(ax, title) as ax:
+        ends = []
+        for (name, rows), look in zip(parts, _looks(parts), strict=True):
+            ax.vlines(rows[x], rows["low"], rows["high"], color=look["color"], linewidth=1.6)
+            ax.plot(rows[x], rows["value"], **look)
+            if name:
+                ends.append((rows["value"].dropna().iloc[-1], str(name), look))
+        if isinstance(table[x].dtype, pd.DatetimeTZDtype):
+            _time_axis(ax)
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
+        if since is not None:
+            _draw_beginning(ax, *since)
+        write = percent if shares else number
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write(round(value, 10))))
+        ax.set_ylabel(textwrap.fill(ylabel, 32))
+        _label_ends(ax, ends)
+        _note(ax, [tr(pt="traço vertical: intervalo", en="upright: interval")], before=xlabel)
+    return ax
+
+
+def _draw_beginning(ax: Axes, where: Any, what: str) -> None:
+    """Draw where something began, and what."""
+    ax.axvline(where, color=VERMILLION, linestyle=(0, (1, 1.5)), linewidth=1.4)
+    at = mdates.date2num(where) if isinstance(where, pd.Timestamp) else where
+    ax.annotate(
+        what,
+        (at, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, -4),
+        textcoords="offset points",
+        va="top",
+        color=VERMILLION,
+        fontsize=9,
+    )
+
+
+def plot_stacked(
+    counts: pd.DataFrame,
+    *,
+    edges: Sequence[float],
+    xlabel: str,
+    ylabel: str,
+    hidden: str | None = None,
+    since: tuple[Any, str] | None = None,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw counts by bin, stacked: a column of the table is a part, a row is a bin between edges.
+
+    The part called ``hidden`` is what nobody knows: it is drawn empty and hatched. ``since`` is
+    where something begins on the axis, and what.
+
+    >>> counts = pd.DataFrame({"repaid": [0, 8], "refused": [5, 0]})
+    >>> ax = plot_stacked(counts, edges=[0, 35, 70], hidden="refused", xlabel="points",
+    ...                   ylabel="applicants")
+    >>> ax.get_ylabel()
+    'applicants'
+    >>> plt.close(ax.figure)
+    """
+    with _drawing(ax, title) as ax:
+        below = np.zeros(len(counts))
+        for name, shade in zip(counts, _looks(counts.columns), strict=True):
+            look = {"facecolor": shade["color"], "edgecolor": "white"}
+            if name == hidden:
+                look = {"facecolor": "white", "edgecolor": "#8C8C8C", "hatch": "////"}
+            top = below + counts[name].to_numpy()
+            ax.stairs(top, edges, baseline=below, fill=True, label=str(name), **look)
+            below = top
+        if since is not None:
+            _draw_beginning(ax, *since)
+        ax.margins(x=0)
+        ax.set_ylim(bottom=0)
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))
+        ax.set_ylabel(ylabel)
+        ax.legend(loc="upper left", fontsize=9)
+        unknown = "" if hidden is None else tr(pt="hachura: não se sabe", en="hatched: not known")
+        _note(ax, [unknown], before=xlabel)
+    return ax
+
+
 def plot_calibration(
     table: pd.DataFrame,
     *,
