@@ -1,12 +1,19 @@
 """Intervals: against scipy where it has them, by hand where it has not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from utils.monitors.intervals import bootstrap_t, difference, resampled_weights, wilson
+from utils.monitors.intervals import (
+    bootstrap_t,
+    difference,
+    resampled_weights,
+    share_by,
+    wilson,
+)
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
@@ -89,3 +96,25 @@ def test_the_difference_of_two_proportions_has_newcombes_interval():
     )
     # R. G. Newcombe (1998), Statistics in Medicine 17, table II, method 10, contrast (a)
     assert (change, below, above) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+
+
+def test_the_share_of_each_group_is_that_of_its_rows_with_its_interval():
+    groups = pd.Series(["b", "a", "b", "a", "b", "c", None], name="region")
+    for dtype in ("float64", "Int64", "boolean", "object"):
+        values = pd.Series([1, 0, 0, None, 1, None, 1]).astype(dtype)
+        table = share_by(values, groups)
+        assert list(table.columns) == ["region", "value", "low", "high", "n"]
+        assert table["region"].tolist() == ["a", "b", "c"]
+        assert table["n"].tolist() == [1, 3, 0]
+        np.testing.assert_allclose(table["value"], [0, 2 / 3, np.nan])
+        low, high = wilson([0, 2, 0], [1, 3, 0])
+        np.testing.assert_allclose(table[["low", "high"]], np.transpose([low, high]))
+    assert share_by(values, groups, level=0.5)["low"].iloc[1] > table["low"].iloc[1]
+
+
+def test_a_share_is_of_zeros_and_ones_and_of_the_same_rows():
+    groups = pd.Series(["a", "b"], name="region")
+    with pytest.raises(ValueError, match="values: 'income' holds others than 0 and 1"):
+        share_by(pd.Series([1, 2], name="income"), groups)
+    with pytest.raises(ValueError, match="groups: its rows are not those of values"):
+        share_by(pd.Series([1, 0], index=[5, 6]), groups)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pandas as pd
 from scipy.special import expit, logit, ndtri, stdtrit
 
 _CELLS = 1_000_000  # weights held at once: draws × rows
@@ -54,6 +55,38 @@ def wilson(
     low = np.where(successes == 0, 0 * middle, middle - half)
     high = np.where(successes == trials, 1 + 0 * middle, middle + half)
     return low, high
+
+
+def share_by(values: pd.Series, groups: pd.Series, *, level: float = 0.95) -> pd.DataFrame:
+    """Return the share of ones in each group, with Wilson's interval and the number of rows.
+
+    The columns are the name of ``groups`` (else ``group``), ``value``, ``low``, ``high`` and
+    ``n``, in order of the groups. Rows without a value do not count; a group of which no row has
+    one is there, and its share is ``NaN``. The interval takes the rows for independent.
+
+    Raises ``ValueError`` for values other than 0 and 1, and series that have not the same rows.
+
+    >>> repaid = pd.Series([1, 0, 1, None])
+    >>> region = pd.Series(["Sul", "Sul", "Norte", "Norte"], name="region")
+    >>> share_by(repaid, region)[["region", "value", "n"]].values.tolist()
+    [['Norte', 1.0, 1], ['Sul', 0.5, 2]]
+    """
+    if not values.index.equals(groups.index):
+        raise ValueError("groups: its rows are not those of values; take both from one frame")
+    ones = values.astype("Float64")
+    if not ones.dropna().isin([0, 1]).all():
+        raise ValueError(f"values: {values.name!r} holds others than 0 and 1")
+    counted = ones.groupby(groups, observed=True).agg(["sum", "count"]).astype("float64")
+    low, high = wilson(counted["sum"], counted["count"], level=level)
+    return pd.DataFrame(
+        {
+            groups.name or "group": counted.index,
+            "value": ratio(counted["sum"].to_numpy(), counted["count"].to_numpy()),
+            "low": low,
+            "high": high,
+            "n": counted["count"].to_numpy(dtype="int64"),
+        }
+    )
 
 
 _SCALES: dict[str, tuple[Callable, Callable, Callable]] = {
