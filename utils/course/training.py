@@ -8,7 +8,7 @@ two that do. Each is a run of MLflow under one parent, with names that depend on
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -122,10 +122,12 @@ def scored(model: BaseEstimator, loans: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def measured(answers: pd.DataFrame, *, rng: np.random.Generator) -> pd.DataFrame:
+def measured(
+    answers: pd.DataFrame, *, rng: np.random.Generator, metrics: Sequence[str] = METRICS
+) -> pd.DataFrame:
     """Return the measurements of a candidate over all its answers, weeks resampled as wholes."""
     return performance(
-        answers, task="classification", metrics=METRICS, window=None, block=BLOCK, rng=rng
+        answers, task="classification", metrics=metrics, window=None, block=BLOCK, rng=rng
     )
 
 

@@ -19,7 +19,7 @@ def telling_rows(frame: pd.DataFrame) -> pd.DataFrame:
     ``object`` may hold anything anywhere: a frame with one is returned whole.
 
     >>> waits = pd.DataFrame({"wait_min": [1.0] * 500 + [None]})
-    >>> telling_rows(waits).index[-1], len(telling_rows(waits))
+    >>> int(telling_rows(waits).index[-1]), len(telling_rows(waits))
     (500, 101)
     """
     if (frame.dtypes == "object").any():
