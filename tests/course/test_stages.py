@@ -20,12 +20,6 @@ def test_the_flights_model_learns_from_what_had_landed_before_it_went_into_servi
     assert stages.flights_traffic()["scheduled_at"].min() >= stages.FLIGHTS_IN_SERVICE
 
 
-def test_the_credit_model_learns_from_loans_that_were_all_settled():
-    loans = stages.past_loans()
-    assert loans[credit.TARGET].notna().all()
-    assert loans["known_at"].max() < stages.CREDIT_IN_SERVICE
-
-
 def test_a_model_in_service_answers_and_is_found_by_its_alias(here):
     here.need("flights-deployed")
     departures = stages.flights_traffic().head(40)

@@ -1,25 +1,24 @@
 """What earlier chapters leave behind, so that any chapter can be the first one that is run.
 
 The flights model is trained on January to March 2013, goes into service on 1 April, and is sent
-every departure until the end of the year. The credit model is trained on the loans of 2023 that
-were all settled by the end of that year, and goes into service on 1 January 2024.
+every departure until the end of the year. The credit model learns from the loans of 2022, passes
+its gate on those of 2023, and goes into service on 1 January 2024.
 """
 
 from datetime import UTC, datetime
 
-import numpy as np
 import pandas as pd
-from sklearn.metrics import mean_absolute_error, roc_auc_score
+from sklearn.metrics import mean_absolute_error
 
-from utils.course import life, training
+from utils.course import life, training, validation
 from utils.course.exercises import both
-from utils.course.lender import TRAINING_DAYS
-from utils.course.models import credit_model, flights_model
+from utils.course.models import flights_model
 from utils.course.workspace import Workspace, stage
-from utils.datasets import credit, flights
+from utils.datasets import flights
 from utils.serving.client import Client
 from utils.serving.endpoint import Endpoint
 from utils.serving.models import deploy, load, log_model, set_alias
+from utils.serving.tracking import tracking
 from utils.serving.traffic import Replayed, replay
 from utils.store import Store, open_store
 
@@ -31,8 +30,7 @@ CREDIT = "credit"
 CREDIT_IN_SERVICE = datetime(2024, 1, 1, tzinfo=UTC)
 CREDIT_SEED = 2024
 CREDIT_PER_DAY = 120
-CREDIT_THRESHOLD = 0.75
-"""From this estimated probability of repayment on, the lender says yes."""
+CREDIT_THRESHOLD = validation.THRESHOLD
 
 
 def benchmark_flights() -> pd.DataFrame:
@@ -63,20 +61,6 @@ def endpoint(store: Store, name: str, workspace: Workspace) -> Endpoint:
     deployment = store.deployment(name)
     scorer = load(deployment.model_uri, tracking_uri=workspace.tracking_uri)
     return Endpoint(scorer, store, deployment)
-
-
-def past_loans() -> pd.DataFrame:
-    """Return the first loans of 2023, all settled by its end: what the credit model learns from.
-
-    Later loans whose outcome is known by then are left out: defaults are known before repayments,
-    so among them defaults are too many. The lender of that year granted whatever was affordable.
-    """
-    applied = credit.applications(
-        start="2023-01-01", n_days=TRAINING_DAYS, per_day=CREDIT_PER_DAY, seed=CREDIT_SEED
-    )
-    approved = credit.decide(applied, np.ones(len(applied)), threshold=0.0)
-    loans = credit.outcomes(applied, approved, seed=CREDIT_SEED)
-    return loans[loans["approved"]].reset_index(drop=True)
 
 
 @stage("flights-model", says=both(pt="o modelo de voos", en="the flights model"))
@@ -135,19 +119,25 @@ def _credit_trained(workspace: Workspace) -> None:
     training.write_trained(trained, workspace.folder("credit-trained"))
 
 
-@stage("credit-model", says=both(pt="o modelo de crédito", en="the credit model"))
+def _forget_credit(workspace: Workspace) -> None:
+    """Take the versions of ``credit`` out of the registry; their runs stay, with what they hold."""
+    with tracking(workspace.tracking_uri) as client:
+        if client.search_registered_models(f"name = '{CREDIT}'"):
+            client.delete_registered_model(CREDIT)
+
+
+@stage(
+    "credit-model",
+    needs=["credit-trained"],
+    says=both(pt="o modelo de crédito validado", en="the validated credit model"),
+    undo=_forget_credit,
+    version=2,
+)
 def _credit_model(workspace: Workspace) -> None:
-    known = past_loans()
-    inputs, label = known[list(credit.FEATURES)], known[credit.TARGET].astype("int64")
-    model = credit_model().fit(inputs, label)
-    scores = model.predict_proba(inputs)[:, 1]
-    _log_champion(
-        workspace,
-        model,
-        CREDIT,
-        inputs,
-        model.predict(inputs),
-        roc_auc=roc_auc_score(label, scores),
+    validation.validate_credit(
+        workspace.folder("credit-prepared"),
+        training.trained_credit(workspace.folder("credit-trained")),
+        tracking_uri=workspace.tracking_uri,
     )
 
 

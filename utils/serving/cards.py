@@ -11,13 +11,14 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import DatasetInput, Run
 from mlflow.entities.model_registry import ModelVersion as Registered
 from mlflow.exceptions import MlflowException
 
@@ -287,14 +288,13 @@ def _data(facts: _Facts) -> str:
     for each in facts.run.inputs.dataset_inputs:
         context = {tag.key: tag.value for tag in each.tags}.get("mlflow.data.context", "")
         n_rows = json.loads(each.dataset.profile or "{}").get("num_rows")
-        source = json.loads(each.dataset.source or "{}")
         rows.append(
             [
                 _use(context),
                 each.dataset.name,
                 f"`{each.dataset.digest}`",
                 "" if n_rows is None else number(n_rows, digits=12),
-                str(source.get("uri") or source.get("path") or each.dataset.source_type),
+                PurePath(_source(each)).name,
             ]
         )
     if not rows:
@@ -309,6 +309,12 @@ def _data(facts: _Facts) -> str:
         tr(pt="origem", en="source"),
     ]
     return _table(headers, rows)
+
+
+def _source(logged: DatasetInput) -> str:
+    """Return where a logged data set comes from: an address, or only what kind of place it is."""
+    told = json.loads(logged.dataset.source or "{}")
+    return told.get("uri") or told.get("url") or logged.dataset.source_type
 
 
 def _use(context: str) -> str:
@@ -465,6 +471,10 @@ def _provenance(facts: _Facts) -> str:
         (tr(pt="Execução", en="Run"), f"`{run.run_id}` ({run.run_name})"),
         (tr(pt="Modelo registrado", en="Logged model"), f"`{facts.model_id}`"),
         (tr(pt="Treinado em", en="Trained on"), date(made, time=True)),
+        *(
+            (tr(pt="Dados", en="Data"), f"{each.dataset.name}: `{_source(each)}`")
+            for each in facts.run.inputs.dataset_inputs
+        ),
     ]
     if facts.verdict:
         told.append((tr(pt="Avaliação", en="Evaluation"), f"`{facts.verdict.run_id}`"))

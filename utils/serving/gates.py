@@ -23,6 +23,7 @@ import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -94,12 +95,13 @@ class Evidence:
     """Labelled rows with a model's answers and the champion's, and how they are measured.
 
     ``settings`` are those of ``performance``; ``champion_prefix`` stands before the champion's
-    columns. All measurements see the same bootstrap samples.
+    columns. All measurements start from the same state of ``rng``: they see the same bootstrap
+    samples, those of ``performance`` with a generator of that state.
     """
 
     frame: pd.DataFrame
     task: Task
-    seed: int
+    rng: np.random.Generator
     champion_prefix: str
     settings: Mapping[str, Any]
 
@@ -110,7 +112,7 @@ class Evidence:
             task=self.task,
             metrics=[name],
             group_column=by,
-            rng=np.random.default_rng(self.seed),
+            rng=deepcopy(self.rng),
             window=None,
             **self.settings,
         )
@@ -131,7 +133,7 @@ class Evidence:
             frame,
             reference_column=champion,
             current_column=own,
-            rng=np.random.default_rng(self.seed),
+            rng=deepcopy(self.rng),
             window=None,
             **{name: self.settings[name] for name in columns if name in self.settings},
         )
@@ -651,10 +653,11 @@ def judge(
     evidence = Evidence(
         frame=frame,
         task=task,
-        seed=int(rng.integers(2**63)),
+        rng=deepcopy(rng),
         champion_prefix=champion_prefix,
         settings=settings,
     )
+    rng.integers(2)  # the next judging by this generator sees other samples
     digest = digest or content_hash(frame)[:16]
     found = [(rule, rule.measure(evidence)) for rule in rules]
     if trained_on:

@@ -96,41 +96,43 @@ def version_of(client: MlflowClient, model_uri: str) -> Registered:
     if named is None:
         return _version_of_logged(client, model_uri)
     name, alias, number = named.groups()
+    aliases = _aliases(client, name, model_uri)
     if alias is not None:
-        return _version_by_alias(client, name, alias)
-    versions = {str(each.version): each for each in _versions(client, name, model_uri)}
-    if number == "latest" and versions:
-        number = max(versions, key=int)
-    if number not in versions:
-        there = ", ".join(sorted(versions, key=int)) or "none"
-        raise UnknownVersion(f"{model_uri}: {name!r} has no version {number}; it has {there}")
-    return client.get_model_version(name, number)
+        if alias not in aliases:
+            there = nearest(alias, aliases) if aliases else "it has none: promote a version first"
+            raise UnknownAlias(f"{model_uri}: {name!r} has no alias {alias!r}; {there}")
+        number = str(aliases[alias])
+    elif number == "latest":
+        number = max(_numbers(client, name), key=int, default=number)
+    try:
+        return client.get_model_version(name, number)
+    except MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise
+        there = ", ".join(sorted(_numbers(client, name), key=int)) or "none"
+        raise UnknownVersion(
+            f"{model_uri}: {name!r} has no version {number}; it has {there}"
+        ) from error
 
 
-def _versions(client: MlflowClient, name: str, uri: str) -> list[Registered]:
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+"""What MLflow says of a version that is not there, and of one whose number is none."""
+
+
+def _aliases(client: MlflowClient, name: str, uri: str) -> dict[str, str]:
+    try:
+        return client.get_registered_model(name).aliases
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        names = [each.name for each in client.search_registered_models()]
+        there = nearest(name, names) if names else "there is none: register one first"
+        raise UnknownModel(f"{uri}: no model is registered under {name!r}; {there}") from error
+
+
+def _numbers(client: MlflowClient, name: str) -> list[str]:
     quoted = name.replace("'", "''")
-    found = list(client.search_model_versions(f"name='{quoted}'"))
-    if not found and name not in _names(client):
-        raise UnknownModel(
-            f"{uri}: no model is registered under {name!r}; {nearest(name, _names(client))}"
-        )
-    return found
-
-
-def _names(client: MlflowClient) -> list[str]:
-    return [each.name for each in client.search_registered_models()]
-
-
-def _version_by_alias(client: MlflowClient, name: str, alias: str) -> Registered:
-    uri = f"models:/{name}@{alias}"
-    _versions(client, name, uri)  # refuses a name that is not there
-    aliases = client.get_registered_model(name).aliases
-    if alias not in aliases:
-        raise UnknownAlias(
-            f"{uri}: {name!r} has no alias {alias!r}; "
-            f"{nearest(alias, aliases) if aliases else 'it has none: promote a version first'}"
-        )
-    return client.get_model_version(name, str(aliases[alias]))
+    return [str(each.version) for each in client.search_model_versions(f"name='{quoted}'")]
 
 
 def _version_of_logged(client: MlflowClient, model_uri: str) -> Registered:
