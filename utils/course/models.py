@@ -27,13 +27,32 @@ RARE = 20
 """A category with fewer rows than this in training shares a column with the other rare ones."""
 
 
+def prepared(
+    numeric: Sequence[str], categorical: Sequence[str], *, indicator: bool = False
+) -> ColumnTransformer:
+    """Return the unfitted preparation of a linear model: its own gaps, scales and categories.
+
+    What is named in neither list is left out. With ``indicator``, that a number was missing is a
+    column too, for the numbers that had a gap when it was fitted.
+
+    >>> import pandas as pd
+    >>> waits = pd.DataFrame({"wait_min": [1.0, None, 3.0], "desk": ["a", "b", "a"]})
+    >>> prepared(["wait_min"], [], indicator=True).fit_transform(waits).round(1).tolist()
+    [[-1.2, -0.7], [0.0, 1.4], [1.2, -0.7]]
+    """
+    numbers = make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=indicator), StandardScaler()
+    )
+    return make_column_transformer((numbers, list(numeric)), (_categories(), list(categorical)))
+
+
 def flights_model(*, indicator: bool = False) -> Pipeline:
     """Return the unfitted model of arrival delay, in minutes, from what is known at departure.
 
     With ``indicator``, that a number was missing in training is a column too.
     """
     return make_pipeline(
-        _prepared(flights.NUMERIC_FEATURES, flights.CATEGORICAL_FEATURES, indicator=indicator),
+        prepared(flights.NUMERIC_FEATURES, flights.CATEGORICAL_FEATURES, indicator=indicator),
         Ridge(alpha=1.0),
     )
 
@@ -44,7 +63,7 @@ def cars_model() -> Pipeline:
     It does not know the year: what engineers learn from one year to the next, it cannot.
     """
     return make_pipeline(
-        _prepared(cars.NUMERIC_FEATURES, cars.CATEGORICAL_FEATURES), Ridge(alpha=1.0)
+        prepared(cars.NUMERIC_FEATURES, cars.CATEGORICAL_FEATURES), Ridge(alpha=1.0)
     )
 
 
@@ -54,7 +73,7 @@ def credit_model() -> Pipeline:
     It never sees the sensitive attributes; that does not make it fair, as a later measure shows.
     """
     return make_pipeline(
-        _prepared(credit.NUMERIC_FEATURES, credit.CATEGORICAL_FEATURES),
+        prepared(credit.NUMERIC_FEATURES, credit.CATEGORICAL_FEATURES),
         LogisticRegression(max_iter=1000),
     )
 
@@ -73,16 +92,6 @@ def credit_boosting(**settings: Any) -> Pipeline:
         ),
         HistGradientBoostingClassifier(**chosen | settings),
     )
-
-
-def _prepared(
-    numeric: Sequence[str], categorical: Sequence[str], *, indicator: bool = False
-) -> ColumnTransformer:
-    """Return the preparation of a linear model: its own gaps, scales and categories."""
-    numbers = make_pipeline(
-        SimpleImputer(strategy="median", add_indicator=indicator), StandardScaler()
-    )
-    return make_column_transformer((numbers, list(numeric)), (_categories(), list(categorical)))
 
 
 def _categories(**settings: Any) -> OneHotEncoder:
