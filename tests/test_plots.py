@@ -211,6 +211,34 @@ def test_groups_of_several_windows_are_refused():
         plots.plot_groups(table(groups=["", "JFK"]), metric="mae")
 
 
+def test_what_was_promised_and_what_was_kept_stand_in_one_row_for_each_thing():
+    rows = measurements(
+        {
+            "metric": "mae",
+            "feature": feature,
+            "group": group,
+            "value": v,
+            "low": v - 1,
+            "high": v + 1,
+        }
+        for feature, values in {"honest": (5.0, 5.5), "leak": (2.0, 9.0)}.items()
+        for group, v in zip(("promised", "kept"), values, strict=True)
+    )
+    ax = plots.plot_promises(rows, metric="mae", unit="min", title="T")
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["honest", "leak"]
+    promised, kept = ax.lines
+    assert promised.get_xdata().tolist() == [5.0, 2.0]
+    assert kept.get_xdata().tolist() == [5.5, 9.0]
+    assert promised.get_marker() != kept.get_marker()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["promised", "kept"]
+    assert ax.get_xlabel().splitlines() == ["mean absolute error (min)", "line: interval"]
+    (low, high), _ = (segment[:, 0] for segment in ax.collections[0].get_segments())
+    assert (low, high) == (4.0, 6.0)
+    assert ax.get_ylim()[0] > ax.get_ylim()[1], "the first one is on top"
+    with pytest.raises(ValueError, match="metric='rmse': no such row"):
+        plots.plot_promises(rows, metric="rmse")
+
+
 def test_volume_shows_how_many_labels_are_known():
     ax = plots.plot_volume(table())
     unlabelled, labelled, _ = ax.patches

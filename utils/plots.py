@@ -458,6 +458,53 @@ def plot_groups(
     return ax
 
 
+def plot_promises(
+    measurements: pd.DataFrame,
+    *,
+    metric: str,
+    title: str | None = None,
+    unit: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw what was promised of each thing and what was kept: a line for each, with its intervals.
+
+    ``measurements`` has the groups ``promised`` and ``kept`` (as ``leakage.promised_and_kept``
+    returns) and names the thing in ``feature``; the first one is on top.
+
+    Raises ``ValueError`` for a metric that the table lacks.
+
+    >>> from utils.records import measurements
+    >>> table = measurements({
+    ...     "metric": "mae", "feature": "cars", "group": group, "value": value, "low": value - 1,
+    ...     "high": value + 1} for group, value in (("promised", 2.0), ("kept", 6.0)))
+    >>> ax = plot_promises(table, metric="mae", unit="mpg")
+    >>> [tick.get_text() for tick in ax.get_yticklabels()]
+    ['cars']
+    >>> plt.close(ax.figure)
+    """
+    every = _rows(measurements, metric)
+    names = list(dict.fromkeys(measurements.loc[every.index, "feature"].sort_index()))
+    looks = {"promised": LOOKS[1], "kept": LOOKS[0]}
+    words = {"promised": tr(pt="prometido", en="promised"), "kept": tr(pt="cumprido", en="kept")}
+    with _drawing(ax, title) as ax:
+        for group, shift in (("promised", -0.12), ("kept", 0.12)):
+            rows = every[every["group"] == group].set_index("feature").reindex(names)
+            y = np.arange(len(names)) + shift
+            look = looks[group] | {"linestyle": ""}
+            ax.hlines(y, rows["low"], rows["high"], color=look["color"], linewidth=1.8)
+            ax.plot(rows["value"], y, **look, label=words[group])
+        ax.set_yticks(range(len(names)), names)
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        ax.grid(axis="x")
+        ax.grid(axis="y", visible=False)
+        ax.margins(x=0.06)
+        _write_values(ax, metric, unit, axis="x")
+        name = ax.get_xlabel()
+        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9.5)
+        _note(ax, [tr(pt="traço: intervalo", en="line: interval")], before=name)
+    return ax
+
+
 def plot_volume(
     measurements: pd.DataFrame, *, title: str | None = None, ax: Axes | None = None
 ) -> Axes:
