@@ -1,30 +1,28 @@
 """What earlier chapters leave behind, so that any chapter can be the first one that is run.
 
-The flights model is trained on January to March 2013, goes into service on 1 April, and is sent
-every departure until the end of the year. The credit model learns from the loans of 2022, passes
-its gate on those of 2023, and goes into service on 1 January 2024.
+The flights model is trained on January to March 2013, goes into service on 1 April through its
+gate, and is sent every departure until the end of the year. The credit model learns from the loans
+of 2022, passes its gate on those of 2023, and goes into service on 1 January 2024.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pandas as pd
-from sklearn.metrics import mean_absolute_error
 
-from utils.course import life, training, validation
+from utils.course import arrivals, life, training, validation
 from utils.course.exercises import both
-from utils.course.models import flights_model
 from utils.course.workspace import Workspace, stage
 from utils.datasets import flights
 from utils.serving.client import Client
 from utils.serving.endpoint import Endpoint
-from utils.serving.models import deploy, load, log_model, set_alias
+from utils.serving.models import deploy, load
 from utils.serving.tracking import tracking
 from utils.serving.traffic import Replayed, replay
 from utils.store import Store, open_store
 
-FLIGHTS = "flights"
-FLIGHTS_IN_SERVICE = datetime(2013, 4, 1, 4, tzinfo=UTC)
-"""Midnight of 1 April 2013 on New York's clock."""
+FLIGHTS = arrivals.MODEL
+FLIGHTS_IN_SERVICE = arrivals.IN_SERVICE
 
 CREDIT = "credit"
 CREDIT_IN_SERVICE = datetime(2024, 1, 1, tzinfo=UTC)
@@ -63,14 +61,26 @@ def endpoint(store: Store, name: str, workspace: Workspace) -> Endpoint:
     return Endpoint(scorer, store, deployment)
 
 
-@stage("flights-model", says=both(pt="o modelo de voos", en="the flights model"))
+def _forget(name: str) -> Callable[[Workspace], None]:
+    """Return what takes the versions of a model out of the registry; their runs stay."""
+
+    def forget(workspace: Workspace) -> None:
+        with tracking(workspace.tracking_uri) as client:
+            if client.search_registered_models(f"name = '{name}'"):
+                client.delete_registered_model(name)
+
+    return forget
+
+
+@stage(
+    "flights-model",
+    says=both(pt="o modelo de voos", en="the flights model"),
+    undo=_forget(FLIGHTS),
+    version=2,
+)
 def _flights_model(workspace: Workspace) -> None:
-    known = benchmark_flights()
-    inputs, label = known[list(flights.FEATURES)], known[flights.TARGET]
-    model = flights_model().fit(inputs, label)
-    predicted = model.predict(inputs)
-    _log_champion(
-        workspace, model, FLIGHTS, inputs, predicted, mae_min=mean_absolute_error(label, predicted)
+    arrivals.release_flights(
+        flights.departures(months=range(1, 4)), tracking_uri=workspace.tracking_uri
     )
 
 
@@ -119,18 +129,11 @@ def _credit_trained(workspace: Workspace) -> None:
     training.write_trained(trained, workspace.folder("credit-trained"))
 
 
-def _forget_credit(workspace: Workspace) -> None:
-    """Take the versions of ``credit`` out of the registry; their runs stay, with what they hold."""
-    with tracking(workspace.tracking_uri) as client:
-        if client.search_registered_models(f"name = '{CREDIT}'"):
-            client.delete_registered_model(CREDIT)
-
-
 @stage(
     "credit-model",
     needs=["credit-trained"],
     says=both(pt="o modelo de crédito validado", en="the validated credit model"),
-    undo=_forget_credit,
+    undo=_forget(CREDIT),
     version=2,
 )
 def _credit_model(workspace: Workspace) -> None:
@@ -150,19 +153,6 @@ def _credit_deployed(workspace: Workspace) -> None:
     _deploy_champion(workspace, CREDIT, at=CREDIT_IN_SERVICE)
 
 
-def _log_champion(workspace, model, name, inputs, predictions, **metrics: float) -> None:
-    version = log_model(
-        model,
-        name=name,
-        inputs=inputs,
-        predictions=predictions,
-        metrics=metrics,
-        tracking_uri=workspace.tracking_uri,
-        experiment=name,
-    )
-    set_alias(name, "champion", version.version, tracking_uri=workspace.tracking_uri)
-
-
 def _deploy_champion(workspace: Workspace, name: str, *, at: datetime) -> None:
     with open_store(workspace.store_url) as store:
         deploy(
@@ -171,4 +161,5 @@ def _deploy_champion(workspace: Workspace, name: str, *, at: datetime) -> None:
             model_uri=f"models:/{name}@champion",
             tracking_uri=workspace.tracking_uri,
             at=at,
+            gated=True,
         )
