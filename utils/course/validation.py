@@ -56,7 +56,7 @@ repay, the share that gets a yes."""
 DECIDED = ("positive_rate", "precision", "recall", "specificity")
 """Metrics of the decisions at ``THRESHOLD``, which stand beside those of the scores."""
 
-BY_GROUP = ("roc_auc", "calibration_bias", "positive_rate", "recall")
+BY_GROUP = ("calibration_bias", "positive_rate", "recall")
 """What is measured of each sex, race and age group."""
 
 STATEMENTS: Mapping[str, Both] = {
