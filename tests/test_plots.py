@@ -397,12 +397,13 @@ def test_parts_stand_on_one_another_and_what_is_not_known_is_hatched():
     ax = plots.plot_stacked(
         COUNTS, edges=[0, 35, 70, 105], hidden="refused", since=(35, "yes"), **AXES
     )
-    repaid, default, refused = ax.patches
+    repaid, default, refused, outline = ax.patches
+    assert outline.get_data().values.tolist() == [7, 11, 10]
     assert repaid.get_data().values.tolist() == [0, 8, 9]
     assert default.get_data().baseline.tolist() == [0, 8, 9]
     assert default.get_data().values.tolist() == [0, 11, 10]
     assert refused.get_data().values.tolist() == [7, 11, 10]
-    assert [bool(patch.get_hatch()) for patch in ax.patches] == [False, False, True]
+    assert [bool(patch.get_hatch()) for patch in ax.patches] == [False, False, True, False]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(COUNTS)
     assert texts(ax) == ["yes"]
     assert ax.get_xlabel().splitlines() == ["model year", "hatched: not known"]

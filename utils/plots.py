@@ -749,6 +749,8 @@ def plot_stacked(
                 look = {"facecolor": "white", "edgecolor": "#8C8C8C", "hatch": "////"}
             top = below + counts[name].to_numpy()
             ax.stairs(top, edges, baseline=below, fill=True, label=str(name), **look)
+            if name == hidden:
+                ax.stairs(top, edges, baseline=None, color="#8C8C8C", linewidth=0.8)
             below = top
         if since is not None:
             _draw_beginning(ax, *since)

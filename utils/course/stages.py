@@ -103,7 +103,7 @@ def _flights_replayed(workspace: Workspace) -> None:
         replay_flights(store, workspace, flights_traffic())
 
 
-@stage("credit-collected", says=both(pt="o livro de crédito", en="the credit book"))
+@stage("credit-collected", says=both(pt="o livro de crédito", en="the credit book"), version=2)
 def _credit_collected(workspace: Workspace) -> None:
     life.collect_credit(workspace.folder("credit-collected"))
 

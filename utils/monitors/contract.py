@@ -253,7 +253,7 @@ def need(
     """Do nothing for a table that keeps its contract, and raise ``ContractBroken`` otherwise.
 
     The message names the column, the rule, what was seen and the way out of the first rule that
-    is broken, and the columns of the others; ``error.violations`` is the whole table.
+    is broken, and then the others by name; ``error.violations`` is the whole table.
 
     >>> contract = DataContract(name="waits", version="1.0.0", fields=[
     ...     Field(name="wait_min", kind="number", unit="min", minimum=0, maximum=240)])
@@ -265,8 +265,8 @@ def need(
     first = found.iloc[0]
     others = found.iloc[1:]
     where = first["feature"] or "the table"
-    rest = ", ".join(dict.fromkeys(others["feature"].replace("", "the table")))
-    more = f" {len(others)} more of its rules are broken: {rest}." if len(others) else ""
+    rest = [f"{each.feature or 'the table'} ({each.check})" for each in others.itertuples()]
+    more = f" Also broken: {', '.join(rest)}." if rest else ""
     raise ContractBroken(
         f"{where}: {first['check']}: promised {first['rule']}, seen {first['observed']} in "
         f"{first['n']:,} of {first['n_rows']:,} rows ({contract.label}).{more} "
