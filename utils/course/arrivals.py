@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-import mlflow
 import numpy as np
 import pandas as pd
 
@@ -24,7 +23,7 @@ from utils.course.exercises import Both, both
 from utils.course.models import flights_model
 from utils.datasets import flights
 from utils.monitors.performance import performance
-from utils.serving import benchmarks, cards, gates
+from utils.serving import benchmarks, cards, gates, mlflow
 from utils.serving.gates import Ceiling, NonInferiority, Rule, Verdict
 from utils.serving.models import log_in_run, register
 from utils.serving.runs import log_data, log_measurements

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
@@ -20,12 +19,14 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from threadpoolctl import threadpool_limits
 
 from utils.course import life
 from utils.course.models import credit_boosting, credit_model
 from utils.datasets import credit
 from utils.datasets.files import read
 from utils.monitors.performance import performance
+from utils.serving import mlflow
 from utils.serving.models import log_in_run
 from utils.serving.runs import log_data, log_measurements, log_predictions, nested_run
 from utils.serving.tracking import experiment_id_of, tracking
@@ -103,6 +104,16 @@ def inputs_and_label(loans: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
     return loans[list(credit.FEATURES)], loans[credit.TARGET].astype("int64")
 
 
+def fit(model: BaseEstimator, inputs: pd.DataFrame, label: pd.Series) -> BaseEstimator:
+    """Fit a model on one processor, and return it.
+
+    So few rows gain nothing from a second one, and lose much where another process has it; and
+    trees whose sums are shared out among processors are not the same on another machine.
+    """
+    with threadpool_limits(1):
+        return model.fit(inputs, label)
+
+
 def scored(model: BaseEstimator, loans: pd.DataFrame) -> pd.DataFrame:
     """Return what a fitted model says of loans, beside what became of them.
 
@@ -110,14 +121,16 @@ def scored(model: BaseEstimator, loans: pd.DataFrame) -> pd.DataFrame:
     ``label_known_at``, ``prediction`` (1 or 0) and ``score``, the probability of repayment.
     """
     inputs, label = inputs_and_label(loans)
+    with threadpool_limits(1):
+        score = model.predict_proba(inputs)[:, 1]
     return pd.DataFrame(
         {
             "application_id": loans["application_id"],
             "event_time": loans["applied_at"],
             "label": label,
             "label_known_at": loans["known_at"],
-            "prediction": model.predict(inputs).astype("int64"),
-            "score": model.predict_proba(inputs)[:, 1],
+            "prediction": (score > 0.5).astype("int64"),
+            "score": score,
         }
     )
 
@@ -189,7 +202,7 @@ def log_candidate(
         log_data(
             later, name=LATER, context="validation", source=sources[LATER], target=credit.TARGET
         )
-        model.fit(inputs, label)
+        fit(model, inputs, label)
         answers = scored(model, later)
         log_measurements(measured(answers, rng=np.random.default_rng(seed)))
         log_predictions(answers, name=LATER)

@@ -2,7 +2,8 @@
 
 MLflow is imported here, before any module of this room: it reads while it is being imported
 whether to send telemetry, and warns of type hints of its own. Its telemetry and its progress bars
-are off unless the environment says otherwise.
+are off unless the environment says otherwise. The rooms above take MLflow from here, for the same
+reason: ``from utils.serving import mlflow``.
 """
 
 import os
