@@ -806,7 +806,7 @@ def plot_calibration(
         ax.grid(axis="x")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda value, _: percent(round(value, 10))))
-        ax.set_ylabel(tr(pt="rótulos 1 entre eles", en="labels of 1 among them"))
+        ax.set_ylabel(tr(pt="parcela de rótulos 1", en="share of labels that are 1"))
         _label_ends(ax, ends)
         sizes = sorted({int(rows["n"].median()) for rows in parts})
         each = " / ".join(number(size) for size in sizes)
