@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 
 from utils.course import life, training
 from utils.course.exercises import Both, both
@@ -137,6 +138,25 @@ def answers_of(
         prediction=(both_answers["score"] >= THRESHOLD).astype("int64"),
     )
     return decided.merge(read(prepared / "judging.parquet"), on=key, validate="one_to_one")
+
+
+def answers_beside_champion(
+    model: BaseEstimator, prepared: Path, *, tracking_uri: str
+) -> pd.DataFrame:
+    """Return what a fitted model and today's champion say of the loans of 2023; see ``answers_of``.
+
+    For a model that no run of the training logged.
+    """
+    later = read(prepared / "later.parquet")
+    champion = load(f"models:/{training.MODEL}@champion", tracking_uri=tracking_uri)
+    _, scores = champion.predict(later[list(credit.FEATURES)])
+    own = training.scored(model, later)
+    decided = own.assign(
+        prediction=(own["score"] >= THRESHOLD).astype("int64"), champion_score=scores
+    )
+    return decided.merge(
+        read(prepared / "judging.parquet"), on="application_id", validate="one_to_one"
+    )
 
 
 def judged(

@@ -56,6 +56,7 @@ from utils.serving.schemas import telling_rows
 from utils.serving.tracking import experiment_id_of, quiet, tracking
 from utils.serving.versions import ModelVersion, UnknownModel, address, version_of
 from utils.store import Store
+from utils.text import tr
 
 REQUIREMENTS = ("scikit-learn", "skops", "pandas", "numpy")
 """What a scikit-learn model needs when it is loaded elsewhere; logged with the versions in use."""
@@ -452,8 +453,12 @@ def rollback(
         others = others[[_passed(uri, tracking_uri) for uri in others["model_uri"]]]
         if others.empty:
             raise NotPassed(
-                f"name={name!r}: no build but the present one passed its gate; deploy a version "
-                "that did (utils.serving.gates.record, models.deploy)"
+                tr(
+                    pt=f"name={name!r}: nenhum build além do atual passou pelo seu portão; implante "
+                    "uma versão aprovada (models.deploy)",
+                    en=f"name={name!r}: no build but the present one passed its gate; deploy a "
+                    "version that did (models.deploy)",
+                )
             )
     before = store.deployment(others["deployment_crn"].iloc[0])
     back = replace(before, deployment_crn=new_crn(present.model_crn), created_at=at or utc_now())

@@ -1,7 +1,9 @@
 """Chapter 05: how a model goes into service, and comes back out."""
 
+from hashlib import sha256
 from itertools import count
 from typing import Any
+from uuid import uuid4
 
 import pandas as pd
 
@@ -122,7 +124,35 @@ def _sample_of_both() -> dict[str, pd.DataFrame]:
     }
 
 
-_INTERVALS = [(-3.0, -1.0), (-3.0, 1.0), (-0.2, 2.0), (1.0, 3.0), (-1.0, 0.0)]
+class _Content(bytes):
+    """The bytes of a file; they remember whether somebody asked for their ``hash``."""
+
+    asked = False
+
+    def __hash__(self) -> int:
+        self.asked = True
+        return super().__hash__()
+
+
+_ONE, _OTHER = b"PAR1 the flights of 1 April", b"PAR1 the flights of 2 April"
+
+
+def _ids_of_files(row_ids: Any) -> dict[str, bool]:
+    """Return what holds of the ids of two files, one of them read twice."""
+    content = _Content(_ONE)
+    first, again, other = row_ids(content, 3), row_ids(_Content(_ONE), 3), row_ids(_OTHER, 3)
+    return {
+        "one a row": len(first) == 3 and len(row_ids(_OTHER, 5)) == 5,
+        "the same again": list(first) == list(again),
+        "rows differ": len(set(first)) == 3,
+        "files differ": not set(first) & set(other),
+        "tomorrow too": not content.asked,
+    }
+
+
+def _ids_from_content(content: bytes, n_rows: int) -> list[str]:
+    digest = sha256(content).hexdigest()
+    return [f"{digest}-{row}" for row in range(n_rows)]
 
 
 CHAPTER = Chapter(
@@ -317,53 +347,69 @@ CHAPTER = Chapter(
             ],
         ),
         Exercise(
-            name="gate",
-            right=lambda: lambda low, high: high < 0,
-            probe=lambda gate: [bool(gate(low, high)) for low, high in _INTERVALS],
+            name="rerun",
+            right=lambda: _ids_from_content,
+            probe=_ids_of_files,
             mistakes=[
                 Mistake(
-                    name="point",
-                    example=lambda: lambda low, high: (low + high) / 2 < 0,
+                    name="random",
+                    example=lambda: lambda content, n_rows: [str(uuid4()) for _ in range(n_rows)],
+                    when=lambda found, _: not found["the same again"],
                     says=both(
-                        pt="o seu portão olha para o meio do intervalo. Uma diferença que ainda "
-                        "pode ser dos dois lados não mostrou nada.",
-                        en="your gate looks at the middle of the interval. A difference that may "
-                        "still lie on either side has shown nothing.",
+                        pt="os textos mudam a cada chamada. Quem roda de novo, depois de uma "
+                        "queda, guardaria a primeira metade do arquivo em dobro.",
+                        en="the texts change with each call. Whoever runs it again after a crash "
+                        "would store the first half of the file twice.",
                     ),
                 ),
                 Mistake(
-                    name="not_worse",
-                    example=lambda: lambda low, high: low < 0,
+                    name="place",
+                    example=lambda: lambda content, n_rows: [str(row) for row in range(n_rows)],
+                    when=lambda found, _: not found["files differ"],
                     says=both(
-                        pt="o seu portão deixa passar quem *talvez* seja melhor. Quanto menos "
-                        "dados, mais largo o intervalo, e mais fácil seria passar.",
-                        en="your gate lets through who *may* be better. The fewer the data, the "
-                        "wider the interval, and the easier it would be to pass.",
+                        pt="dois arquivos diferentes recebem os mesmos textos. As linhas do "
+                        "segundo seriam tomadas por repetições das do primeiro.",
+                        en="two different files get the same texts. The rows of the second would "
+                        "be taken for repetitions of those of the first.",
                     ),
                 ),
                 Mistake(
-                    name="reversed",
-                    example=lambda: lambda low, high: low > 0,
+                    name="file",
+                    example=lambda: lambda content, n_rows: [sha256(content).hexdigest()] * n_rows,
+                    when=lambda found, _: not found["rows differ"],
                     says=both(
-                        pt="veja o sinal: a diferença é candidata menos campeã, e o que se mede "
-                        "é erro. Você deixou passar quem mostrou ser pior.",
-                        en="look at the sign: the difference is candidate less champion, and what "
-                        "is measured is error. You let through who has been shown to be worse.",
+                        pt="todas as linhas do arquivo recebem o mesmo texto, e só a primeira "
+                        "seria guardada.",
+                        en="all rows of the file get the same text, and only the first would be "
+                        "stored.",
+                    ),
+                ),
+                Mistake(
+                    name="hash",
+                    example=lambda: (
+                        lambda content, n_rows: [f"{hash(content)}-{row}" for row in range(n_rows)]
+                    ),
+                    when=lambda found, _: not found["tomorrow too"],
+                    says=both(
+                        pt="o `hash` do Python muda de processo para processo (é temperado com um "
+                        "número sorteado no início). Amanhã os textos seriam outros.",
+                        en="Python's `hash` changes from process to process (it is salted with a "
+                        "number drawn at the start). Tomorrow the texts would be others.",
                     ),
                 ),
             ],
             hints=[
                 both(
-                    pt="Desenhe o intervalo em uma reta e marque o zero. De que lado ele precisa "
-                    "estar, e inteiro ou só em parte?",
-                    en="Draw the interval on a line and mark zero. On which side does it have to "
-                    "lie, and all of it or a part?",
+                    pt="O que distingue um arquivo de outro é o conteúdo; o que distingue duas "
+                    "linhas do mesmo arquivo é o lugar. O texto precisa dos dois.",
+                    en="What tells one file from another is its content; what tells two rows of "
+                    "one file apart is their place. The text needs both.",
                 ),
                 both(
-                    pt="Basta uma das duas pontas para decidir: a que está mais perto de a "
-                    "candidata ser pior.",
-                    en="One of the two ends is enough to decide: the one nearer to the candidate "
-                    "being worse.",
+                    pt="Um conteúdo longo cabe em um resumo curto: `hashlib.sha256` dá o mesmo "
+                    "para os mesmos bytes, em qualquer máquina, e tem um método `hexdigest`.",
+                    en="A long content fits in a short digest: `hashlib.sha256` gives the same for "
+                    "the same bytes, on any machine, and has a method `hexdigest`.",
                 ),
             ],
         ),
