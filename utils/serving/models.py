@@ -454,8 +454,8 @@ def rollback(
         if others.empty:
             raise NotPassed(
                 tr(
-                    pt=f"name={name!r}: nenhum build além do atual passou pelo seu portão; implante "
-                    "uma versão aprovada (models.deploy)",
+                    pt=f"name={name!r}: nenhum build além do atual passou pelo seu portão; "
+                    "implante uma versão aprovada (models.deploy)",
                     en=f"name={name!r}: no build but the present one passed its gate; deploy a "
                     "version that did (models.deploy)",
                 )
