@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import brier_score_loss, log_loss, mean_absolute_error
 
-from utils.monitors.paired import paired_change
+from utils.monitors.paired import LOSSES, loss_change, losses, paired_change
 from utils.monitors.performance import change, performance
 from utils.records import MEASUREMENT_COLUMNS
 
@@ -102,3 +103,86 @@ def test_the_frame_stays_as_it_was():
     before = frame.copy()
     compared(frame)
     pd.testing.assert_frame_equal(frame, before)
+
+
+# ------------------------------------------------------------------------------------ any loss
+
+
+def probabilities(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    score = rng.uniform(0.01, 0.99, n)
+    return pd.Series((rng.random(n) < score).astype(float)), pd.Series(score)
+
+
+def test_the_mean_loss_is_the_metric_of_its_name():
+    label, score = probabilities()
+    theirs = {"log_loss": log_loss, "brier": brier_score_loss, "mae": mean_absolute_error}
+    assert set(theirs) == set(LOSSES)
+    for name, metric in theirs.items():
+        assert losses(label, score, loss=name).mean() == pytest.approx(metric(label, score))
+
+
+def test_a_certain_score_that_is_wrong_costs_much_and_not_everything():
+    found = losses(pd.Series([1.0, 0.0]), pd.Series([0.0, 0.0]), loss="log_loss")
+    assert np.isfinite(found).all()
+    assert found[0] > 30
+    assert found[1] == pytest.approx(0)
+
+
+def test_a_row_that_lacks_something_has_no_loss_and_the_index_stays():
+    label = pd.Series([1.0, np.nan, 0.0], index=[7, 8, 9])
+    score = pd.Series([0.5, 0.5, np.nan], index=[7, 8, 9])
+    found = losses(label, score, loss="brier")
+    assert found.index.tolist() == [7, 8, 9]
+    assert found.isna().tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("label", "answer", "loss", "says"),
+    [
+        ([1.0], [0.5], "logloss", "did you mean 'log_loss'"),
+        ([1.0], [1.5], "brier", "answer: holds 1.5; a probability is in 0..1"),
+        ([2.0], [0.5], "log_loss", "label: holds 2; 1 or 0 is needed for log_loss"),
+    ],
+)
+def test_what_has_no_loss_is_refused_by_name(label, answer, loss, says):
+    with pytest.raises(ValueError, match=says):
+        losses(pd.Series(label), pd.Series(answer), loss=loss)
+
+
+def test_the_change_of_a_loss_is_the_difference_of_the_means_and_cancels_what_is_hard():
+    label, score = probabilities(800)
+    worse = (score * 0.97).clip(0.001, 0.999)
+    times = pd.date_range("2024-01-01", periods=800, freq="1h", tz="UTC")
+    frame = pd.DataFrame(
+        {
+            "event_time": times,
+            "old": losses(label, score, loss="brier"),
+            "new": losses(label, worse, loss="brier"),
+        }
+    )
+    table = loss_change(
+        frame,
+        reference_column="old",
+        current_column="new",
+        name="brier",
+        window=None,
+        block="1D",
+        rng=seeded(),
+    )
+    row = table.iloc[0]
+    assert row["metric"] == "brier_change"
+    assert row["value"] == pytest.approx(
+        brier_score_loss(label, worse) - brier_score_loss(label, score)
+    )
+    assert row["low"] < row["value"] < row["high"]
+    spread = frame["new"].std() / np.sqrt(800)
+    assert row["high"] - row["low"] < 2 * spread
+
+
+def test_a_loss_that_is_no_column_or_no_number_is_named():
+    frame = shared(50)
+    for argument in ("reference_column", "current_column"):
+        columns = {"reference_column": "old", "current_column": "new", argument: "origin"}
+        with pytest.raises(ValueError, match=f"{argument}='origin' holds str"):
+            loss_change(frame, window=None, rng=seeded(), **columns)

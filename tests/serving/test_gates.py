@@ -662,9 +662,8 @@ def test_a_version_that_does_not_exist_is_not_promoted(home):
     assert mlflow.MlflowClient(home).get_registered_model("credit").aliases == {}
 
 
-def test_a_model_without_a_signature_is_not_recorded(tmp_path, good):
-    uri = f"sqlite:///{tmp_path / 'unsigned.db'}"
-    with tracking.tracking(uri) as client:
+def test_a_model_without_a_signature_is_not_recorded(home, good):
+    with tracking.tracking(home) as client:
         experiment = tracking.experiment_id_of(client, "models")
         with mlflow.start_run(experiment_id=experiment):
             mlflow.sklearn.log_model(
@@ -674,10 +673,10 @@ def test_a_model_without_a_signature_is_not_recorded(tmp_path, good):
                 pip_requirements=["mlflow"],
             )
     with pytest.raises(Unsigned, match="signature"):
-        gates.record("models:/bare/1", good, tracking_uri=uri)
-    assert mlflow.MlflowClient(uri).get_model_version("bare", "1").tags == {}
+        gates.record("models:/bare/1", good, tracking_uri=home)
+    assert mlflow.MlflowClient(home).get_model_version("bare", "1").tags == {}
     with pytest.raises(NeverJudged):
-        gates.promote("bare", "1", tracking_uri=uri)
+        gates.promote("bare", "1", tracking_uri=home)
 
 
 def test_a_verdict_on_file_that_was_changed_is_no_pass(home, good, tmp_path):

@@ -131,8 +131,9 @@ def _aliases(client: MlflowClient, name: str, uri: str) -> dict[str, str]:
 
 
 def _numbers(client: MlflowClient, name: str) -> list[str]:
-    quoted = name.replace("'", "''")
-    return [str(each.version) for each in client.search_model_versions(f"name='{quoted}'")]
+    mark = '"' if "'" in name else "'"
+    found = client.search_model_versions(f"name = {mark}{name}{mark}")
+    return [str(each.version) for each in found]
 
 
 def _version_of_logged(client: MlflowClient, model_uri: str) -> Registered:
