@@ -457,6 +457,22 @@ def test_a_verdict_is_told_in_both_languages_with_the_same_numbers(registry):
     assert len(numbers["en"]) > 15
 
 
+@pytest.mark.parametrize(
+    ("block", "pt", "en"),
+    [
+        (None, "intervalos de 95%", "intervals of 95%"),
+        ("1D", "intervalos de 95%, por dias inteiros", "intervals of 95%, by whole days"),
+        ("7D", "intervalos de 95%, por blocos de 7 dias", "intervals of 95%, by blocks of 7 days"),
+        ("6h", "intervalos de 95%, por blocos de 6 h", "intervals of 95%, by blocks of 6 h"),
+    ],
+)
+def test_a_verdict_says_what_its_intervals_resample(registry, block, pt, en):
+    verdict = judged(loans(200), [Ceiling(metric="brier", bound=0.9)], registry, block=block)
+    for code, words in (("pt", pt), ("en", en)):
+        with using(code):
+            assert verdict.basis.endswith(words)
+
+
 def test_a_verdict_comes_back_from_json_as_it_was(registry):
     verdict = every_outcome(registry)
     again = Verdict.from_json(verdict.to_json())

@@ -509,10 +509,8 @@ class Verdict:
         if self.start is not None and self.end is not None:
             start, end = date(self.start), date(self.end)
             parts.append(tr(pt=f"de {start} a {end}", en=f"{start} to {end}"))
-        blocks = self.block and tr(
-            pt=f", por blocos de {self.block}", en=f", blocks of {self.block}"
-        )
-        parts.append(tr(pt=f"intervalos de {level}", en=f"intervals of {level}") + (blocks or ""))
+        intervals = tr(pt=f"intervalos de {level}", en=f"intervals of {level}")
+        parts.append(intervals + (self.block and f", {_in_blocks(self.block)}" or ""))
         return "; ".join(parts)
 
     def table(self) -> pd.DataFrame:
@@ -570,6 +568,17 @@ class Verdict:
             told[name] = told[name] and pd.Timestamp(told[name])
         told["outcomes"] = tuple(_outcome(each) for each in told["outcomes"])
         return cls(**told)
+
+
+def _in_blocks(block: str) -> str:
+    """Return how long the blocks are that were taken as wholes, in the language in force."""
+    hours = pd.Timedelta(block) / pd.Timedelta(hours=1)
+    days = hours / 24
+    if days != int(days):
+        return tr(pt=f"por blocos de {number(hours)} h", en=f"by blocks of {number(hours)} h")
+    if days == 1:
+        return tr(pt="por dias inteiros", en="by whole days")
+    return tr(pt=f"por blocos de {number(days)} dias", en=f"by blocks of {number(days)} days")
 
 
 def _outcome(told: dict[str, Any]) -> Outcome:
