@@ -60,6 +60,7 @@ _INTERVALS = [
     (-3.0, -1.0, 0.5),
     (-0.2, 0.3, 0.5),
     (-0.2, 0.9, 0.5),
+    (-0.2, 1.8, 0.5),
     (0.6, 0.9, 0.5),
     (0.0, 0.0, 0.0),
     (-0.9, 0.4, 0.5),
@@ -166,8 +167,8 @@ CHAPTER = Chapter(
                     en="One distance a bin, without a sign. Then a mean.",
                 ),
                 both(
-                    pt="`np.average` aceita pesos. O que diz quantas linhas cada faixa tem?",
-                    en="`np.average` takes weights. What says how many rows each bin has?",
+                    pt="É uma média ponderada. Que coluna diz quantas linhas cada faixa tem?",
+                    en="It is a weighted mean. Which column says how many rows each bin has?",
                 ),
             ],
         ),
