@@ -18,7 +18,6 @@ from utils.records import VigiaError
 from utils.serving import models
 from utils.serving.batch import ANSWER_COLUMNS, SUMMARY_COLUMNS, _opened, transform
 from utils.serving.client import Client
-from utils.serving.contract import Refused
 from utils.serving.endpoint import Endpoint
 from utils.serving.ids import key_of, prediction_ids
 from utils.store import StoreUnavailable, open_store
@@ -280,7 +279,8 @@ def spoil(path, frame):
 
 
 def with_twins(path, frame):
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    frame.to_parquet(path, index=False)
+    table = pq.read_table(path)
     pq.write_table(table.rename_columns([*table.column_names[:-1], "flight"]), path)
 
 
@@ -355,12 +355,44 @@ def test_of_a_bad_file_nothing_is_kept_and_the_others_go_on(delay, here, spoilt)
     assert len(delay.store.read("delay")) == 100
 
 
+def of_every_type(a_long=(4, 5)):
+    """Return two rows of every type that a signature can name, as Parquet has them."""
+    objects = [{"code": "UA", "size": 2}, {"code": "B6", "size": 3}]
+    return pa.table(
+        {
+            "a_binary": pa.array([b"\x00", b""], pa.binary()),
+            "a_boolean": [True, False],
+            "a_datetime": pa.array([datetime(2013, 4, 1, 12), None], pa.timestamp("us")),
+            "a_double": [1.5, None],
+            "a_float": pa.array([0.5, 1.5], pa.float32()),
+            "a_integer": pa.array([3, -3], pa.int32()),
+            "a_long": pa.array(a_long, pa.int64()),
+            "a_string": pa.array(["Olá", None]).dictionary_encode(),
+            "a_list": [[1.0, 2.0], []],
+            "an_object": objects,
+            "a_map": pa.array([[("x", 1)], []], pa.map_(pa.string(), pa.int64())),
+        }
+    )
+
+
+def test_every_type_of_a_signature_comes_from_parquet_as_from_a_request(serve, here):
+    endpoint = serve("mirror")
+    here[0].mkdir()
+    pq.write_table(of_every_type(), here[0] / "day.parquet")
+    assert transform(endpoint, *here)["reason"].tolist() == [""]
+    records = of_every_type().to_pylist(maps_as_pydicts="strict")
+    asked = endpoint.predict(pd.DataFrame(records).astype({"a_datetime": "datetime64[us]"}))
+    written = pd.read_parquet(here[1] / "day.parquet")["prediction"].tolist()
+    assert written == asked.predictions
+    assert "a_map={'x'" in written[0] and "a_string=str:Olá" in written[0]
+
+
 def test_null_where_the_signature_has_no_form_for_it_is_refused(serve, here):
     endpoint = serve("mirror")
-    number = pd.Series([1, None, 3], dtype="Int64")
-    put(here[0], day=pd.DataFrame({"a_long": number}))
+    here[0].mkdir()
+    pq.write_table(of_every_type(a_long=(4, None)), here[0] / "day.parquet")
     (reason,) = transform(endpoint, *here)["reason"]
-    assert "is missing; the model needs it" in reason
+    assert reason == "day.parquet: column 'a_long', row 1: must be a number, not null"
 
 
 def test_what_the_model_cannot_score_in_its_last_row_leaves_no_trace(serve, here):
@@ -397,6 +429,13 @@ def test_folders_that_cannot_be_used_are_named(delay, here, tmp_path):
         with pytest.raises(ValueError, match="output_folder='.*': must lie outside the input"):
             transform(delay, here[0], output)
     assert len(delay.store.read("delay")) == 0
+
+
+def test_an_endpoint_that_takes_few_rows_is_asked_for_few(serve, here):
+    put(here[0], day=flights(20))
+    told = []
+    transform(serve("delay", max_rows=8), *here, progress=told.append, **CARRIED)
+    assert told == [8, 8, 4]
 
 
 def test_settings_that_cannot_be_used_are_named(delay, here):
@@ -446,7 +485,7 @@ def test_a_store_that_is_held_for_a_while_is_waited_for_and_one_that_is_gone_is_
 
     monkeypatch.setattr(delay.store, "append", gone)
     put(here[0], a=flights(20, seed=3))
-    with pytest.raises(Refused, match="not captured: the disk is full"):
+    with pytest.raises(VigiaError, match="a.parquet: .*not captured: the disk is full.*run.*again"):
         transform(delay, *here, **settings)
     assert len(pauses) == 2 + 4, "tried again, but not for ever"
     assert files_in(here[1]) == ["a.parquet", "b.parquet"]
@@ -457,18 +496,24 @@ def test_a_store_that_is_held_for_a_while_is_waited_for_and_one_that_is_gone_is_
 FORK = get_context("fork")  # what is imported is imported: a child is there at once
 
 
-def transform_there(logged, store_url, here, begin, batch_rows, pause_s):
-    """Transform, in a process of its own, from the moment on that all may begin."""
+def transform_there(logged, store_url, here, begin, batch_rows, stop_at):
+    """Transform, in a process of its own, when all may begin; stand still after so many rows."""
+    done = []
+
+    def progress(rows):
+        done.append(rows)
+        if sum(done) == stop_at:
+            time.sleep(600)
+
     scorer = models.load(logged.uri("delay"), tracking_uri=logged.tracking_uri)
     with open_store(store_url) as store:
         endpoint = Endpoint(scorer, store, models.in_service(store, scorer, name="delay"))
         begin.wait()
-        pause = lambda rows: time.sleep(pause_s)  # noqa: E731
-        transform(endpoint, *here, batch_rows=batch_rows, progress=pause, **CARRIED)
+        transform(endpoint, *here, batch_rows=batch_rows, progress=progress, **CARRIED)
 
 
-def start(logged, store_url, here, *, begin, batch_rows, pause_s=0.0):
-    arguments = (logged, store_url, here, begin, batch_rows, pause_s)
+def start(logged, store_url, here, *, begin, batch_rows, stop_at=None):
+    arguments = (logged, store_url, here, begin, batch_rows, stop_at)
     process = FORK.Process(target=transform_there, args=arguments)
     process.start()
     return process
@@ -490,16 +535,16 @@ def test_killed_in_the_middle_it_is_finished_by_the_next(logged, store_url, here
     put(here[0], a=flights(100), b=flights(100, seed=2))
     open_store(store_url).close()
     begin = FORK.Barrier(1)
-    first = start(logged, store_url, here, begin=begin, batch_rows=25, pause_s=0.2)
+    first = start(logged, store_url, here, begin=begin, batch_rows=25, stop_at=150)
     until = time.monotonic() + 60
     while len(stored(store_url)) < 150:  # in the middle of the second file
         assert time.monotonic() < until
-        time.sleep(0.02)
+        time.sleep(0.05)
     first.kill()
     first.join()
     assert first.exitcode == -signal.SIGKILL
     partly = stored(store_url)
-    assert 150 <= len(partly) < 200
+    assert len(partly) == 150
     assert [path.name for path in here[1].glob("*.parquet")] == ["a.parquet"]
 
     second = start(logged, store_url, here, begin=begin, batch_rows=40)

@@ -53,6 +53,7 @@ ANSWER_COLUMNS = ("prediction_id", "prediction", "score")
 BATCH_ROWS = 10_000
 RETRIES = 4
 
+_RUN_AGAIN = "what is done stays done: run the transform again, and it goes on"
 _BUFFER_BYTES = 2**20
 _KEY = b"vigia_transform"
 _UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
@@ -85,7 +86,7 @@ def transform(
     time_column: str | None = None,
     keep_columns: Sequence[str] = (),
     client: str = "batch",
-    batch_rows: int = BATCH_ROWS,
+    batch_rows: int | None = None,
     progress: Callable[[int], object] | None = None,
     rng: np.random.Generator | None = None,
     sleep: Callable[[float], object] = time.sleep,
@@ -100,8 +101,8 @@ def transform(
     The output holds ``keep_columns`` as they were, then ``ANSWER_COLUMNS``; a prediction of
     several values is JSON text. It appears whole or not at all. ``time_column`` holds the moment
     of each row's event, with a time zone. Every other column must be one of the model's. Memory is
-    bounded by ``batch_rows``, at most the rows that the endpoint takes in one request. ``progress``
-    is called with the rows of each batch that is stored.
+    bounded by ``batch_rows``, which are ``BATCH_ROWS`` unless given, or as many as the endpoint
+    takes in one request. ``progress`` is called with the rows of each batch that is stored.
 
     A file whose bytes changed is new: it gets new ids, and what was stored before stays. So does
     one that was moved within the folder, and every file when another version is in service. What
@@ -123,6 +124,8 @@ def transform(
     [10.0, -15.0]
     [10.0, -15.0]
     """
+    if batch_rows is None:
+        batch_rows = min(BATCH_ROWS, endpoint.max_rows)
     if not 1 <= batch_rows <= endpoint.max_rows:
         raise Unusable(f"batch_rows={batch_rows}: must be from 1 to {endpoint.max_rows}")
     job = _Job(
@@ -212,9 +215,10 @@ class _Job:
                 outcome = self._transformed(table, file)
                 return file.as_posix(), outcome, table.rows, ""
         except (BadFile, Refused) as error:
+            said = f"{file.as_posix()}: {error}"
             if isinstance(error, Refused) and error.status in RETRIED:
-                raise
-            return file.as_posix(), "refused", 0, f"{file.as_posix()}: {error}"
+                raise VigiaError(f"{said}; {_RUN_AGAIN}") from error
+            return file.as_posix(), "refused", 0, said
 
     def _transformed(self, table: _Table, file: Path) -> str:
         key, target = self._key(table, file), self.target / file
@@ -444,8 +448,8 @@ def _writable(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise VigiaError(
-            f"{target}: cannot be written ({error}); what is stored stays stored: make room or "
-            "give the right to write, and run the transform again"
+            f"{target}: cannot be written ({error}): make room, or give the right to write; "
+            f"{_RUN_AGAIN}"
         ) from error
 
 
