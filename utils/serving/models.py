@@ -30,7 +30,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -49,11 +50,11 @@ from mlflow.models import infer_signature
 from mlflow.pyfunc import PyFuncModel, PythonModel
 
 from utils.records import Deployment, Schema, utc_now
-from utils.serving.contract import Contract, contract_of
+from utils.serving.contract import Contract, Unsigned, contract_of
 from utils.serving.gates import NotPassed, need_passed
 from utils.serving.keys import hash_key, new_key, recall_key, remember_key
 from utils.serving.schemas import telling_rows
-from utils.serving.tracking import experiment_id_of, quiet, tracking
+from utils.serving.tracking import UnknownRun, experiment_id_of, quiet, told, tracking
 from utils.serving.versions import ModelVersion, UnknownModel, address, version_of
 from utils.store import Store
 from utils.text import tr
@@ -176,20 +177,28 @@ def _register(client: MlflowClient, name: str, *, model_id: str, run_id: str) ->
 def register(model_uri: str, *, name: str, tracking_uri: str | None = None) -> ModelVersion:
     """Register a logged model (``models:/m-…``, ``runs:/…/…``) as a new version of a name."""
     with tracking(tracking_uri) as client:
-        info = _model_info(model_uri)
+        with _led_to(model_uri, client):
+            info = mlflow.models.get_model_info(model_uri)
         return _register(client, name, model_id=info.model_id, run_id=info.run_id)
 
 
 def set_alias(name: str, alias: str, version: str, *, tracking_uri: str | None = None) -> None:
-    """Point an alias of a registered model at a version: ``models:/name@alias`` is it then."""
+    """Point an alias of a registered model at a version: ``models:/name@alias`` is it then.
+
+    Raises ``UnknownModel`` or ``UnknownVersion`` for what is not registered.
+    """
     with tracking(tracking_uri) as client:
+        version_of(client, f"models:/{name}/{version}")
         client.set_registered_model_alias(name, alias, version)
 
 
-def _model_info(model_uri: str) -> Any:
+@contextmanager
+def _led_to(model_uri: str, client: MlflowClient) -> Iterator[None]:
+    """Raise ``UnknownModel`` where a URI leads to no model, and not where nobody could look."""
     try:
-        return mlflow.models.get_model_info(model_uri)
-    except (MlflowException, OSError) as error:
+        with told(client.tracking_uri):
+            yield
+    except (MlflowException, OSError, UnknownRun) as error:
         raise UnknownModel(f"{model_uri}: {error}") from error
 
 
@@ -273,19 +282,19 @@ def load(model_uri: str, *, tracking_uri: str | None = None) -> Scorer:
     ...     load(folder).schema.names
     ('departure_delay_min',)
     """
-    with tracking(tracking_uri) as client:
-        try:
-            model_uri, name, version = _resolved(client, model_uri)
-            model = mlflow.pyfunc.load_model(model_uri, suppress_warnings=True)
-        except (MlflowException, OSError) as error:
-            raise UnknownModel(f"{model_uri}: {error}") from error
+    with tracking(tracking_uri) as client, _led_to(model_uri, client):
+        model_uri, name, version = _resolved(client, model_uri)
+        model = mlflow.pyfunc.load_model(model_uri, suppress_warnings=True)
     metadata = model.metadata
-    return Scorer(
-        model,
-        model_name=name or Path(model_uri).name,
-        model_version=version or metadata.model_id or metadata.model_uuid,
-        model_uri=model_uri,
-    )
+    try:
+        return Scorer(
+            model,
+            model_name=name or Path(model_uri).name,
+            model_version=version or metadata.model_id or metadata.model_uuid,
+            model_uri=model_uri,
+        )
+    except Unsigned as error:
+        raise Unsigned(f"{model_uri}: {error}") from None
 
 
 def _resolved(client: MlflowClient, model_uri: str) -> tuple[str, str, str]:

@@ -91,7 +91,8 @@ def log_measurements(table: pd.DataFrame) -> None:
     Raises ``ValueError`` for a table that is none of measurements, and for a group or a metric
     whose name MLflow does not take.
     """
-    _need_measurements(table)
+    _need_columns(table)
+    _need_names(table)
     run_id = _active().info.run_id
     client = MlflowClient()
     found = list(_metrics(table))
@@ -99,7 +100,7 @@ def log_measurements(table: pd.DataFrame) -> None:
         client.log_batch(run_id, metrics=found[at : at + _BATCH])
     with TemporaryDirectory() as folder:
         path = Path(folder) / MEASUREMENTS
-        table.to_csv(path, index=False)
+        write_measurements(table, path)
         mlflow.log_artifact(str(path))
 
 
@@ -122,13 +123,16 @@ def _active() -> Run:
     return run
 
 
-def _need_measurements(table: pd.DataFrame) -> None:
+def _need_columns(table: pd.DataFrame) -> None:
     lacking = [name for name in MEASUREMENT_COLUMNS if name not in table.columns]
     if lacking:
         raise ValueError(
             f"table: has no column {lacking[0]!r}; what a monitor returns has, and "
             "utils.records.measurements makes it"
         )
+
+
+def _need_names(table: pd.DataFrame) -> None:
     for name in dict.fromkeys(_key(row.group, row.metric) for row in table.itertuples()):
         if not re.fullmatch(r"[\w.\- /]+", name):
             raise ValueError(
@@ -159,15 +163,24 @@ def measurements_of(run_id: str, *, tracking_uri: str | None = None) -> pd.DataF
     Raises ``UnknownRun``, and ``NotLogged`` for a run that logged none.
     """
     with tracking(tracking_uri) as client:
-        return _artifact(client, run_id, MEASUREMENTS, read=_read_measurements)
+        return _artifact(client, run_id, MEASUREMENTS, read=read_measurements)
 
 
 _TEXTS = ("monitor", "metric", "feature", "group")
 _MOMENTS = ("window_start", "window_end", "known_as_of")
 
 
-def _read_measurements(path: Path) -> pd.DataFrame:
-    """Return the table in a file, every number to its last digit, no text taken for a gap."""
+def write_measurements(table: pd.DataFrame, path: Path | str) -> None:
+    """Write a measurements table as CSV, which people and MLflow's page can read.
+
+    Raises ``ValueError`` for a table that is none of measurements.
+    """
+    _need_columns(table)
+    table.to_csv(path, index=False, lineterminator="\n")
+
+
+def read_measurements(path: Path | str) -> pd.DataFrame:
+    """Return the table in a file of ``write_measurements``: to the last digit, types and all."""
     told = pd.read_csv(path, dtype="str", keep_default_na=False)
     for name in told.columns.difference(_TEXTS):
         told[name] = told[name].astype("object").mask(told[name] == "")
