@@ -378,6 +378,17 @@ def test_a_floor_and_a_ceiling_of_one_metric_are_two_rules(registry):
     assert [type(each.rule) for each in verdict.broken] == [Ceiling]
 
 
+@pytest.mark.parametrize("column", ["score", "champion_score"])
+def test_a_model_that_is_silent_on_what_is_hard_is_not_judged_without_it(registry, column):
+    frame = loans()
+    hard = frame["score"].between(0.4, 0.6)
+    silent = frame.assign(**{column: frame[column].mask(hard)})
+    with pytest.raises(ValueError, match=f"{hard.sum()} labelled rows have no '{column}'"):
+        judged(silent, [NO_WORSE], registry)
+    unlabelled = silent.assign(label=silent["label"].mask(hard))
+    assert judged(unlabelled, [NO_WORSE], registry).passed
+
+
 def test_a_difference_needs_two_groups(registry):
     with pytest.raises(ValueError, match="by='sex': has 1 groups"):
         judged(

@@ -276,6 +276,19 @@ def test_two_processes_in_one_workspace_both_succeed(database):
 # MLflow is quiet from the beginning
 
 
+def test_an_experiment_that_another_process_makes_meanwhile_is_used(database, monkeypatch):
+    look = mlflow.MlflowClient.get_experiment_by_name
+    answers = iter([None])  # it is not there when it is looked for, and is there after that
+    with tracking.tracking(uri_of(database)) as client:
+        made = experiment_id_of(client, "gates")
+        monkeypatch.setattr(
+            mlflow.MlflowClient,
+            "get_experiment_by_name",
+            lambda self, name: next(answers, look(self, name)),
+        )
+        assert experiment_id_of(client, "gates") == made
+
+
 def test_the_rooms_above_take_mlflow_from_the_room_that_quiets_it():
     loud = []
     for path in Path(utils.__file__).parent.rglob("*.py"):

@@ -630,8 +630,8 @@ def judge(
     ``task``, ``block``, ``minimum``, ``draws``, ``positive``, ``tolerance`` and the columns are
     those of ``performance``.
 
-    Raises ``ValueError`` for no rule, for two of one kind on the same thing, and as ``performance``
-    does.
+    Raises ``ValueError`` for no rule, for two of one kind on the same thing, for a labelled row
+    without an answer, and as ``performance`` does.
 
     >>> from tempfile import TemporaryDirectory
     >>> hours = pd.date_range("2013-06-01", periods=480, freq="1h", tz="UTC")
@@ -646,6 +646,15 @@ def judge(
     (False, ['mae_change'])
     """
     _check_rules(rules)
+    _check_answers(
+        frame,
+        label_column=label_column,
+        answers=[
+            f"{prefix}{column}"
+            for prefix in ("", champion_prefix)
+            for column in (prediction_column, score_column)
+        ],
+    )
     settings = {
         "block": block,
         "level": level,
@@ -703,6 +712,19 @@ def _check_rules(rules: Sequence[Rule]) -> None:
         if (kind := (rule.key, rule.at_least)) in seen:
             raise ValueError(f"rules: two ask the same of {rule.key!r}; keep the stricter one")
         seen.add(kind)
+
+
+def _check_answers(frame: pd.DataFrame, *, label_column: str, answers: Sequence[str]) -> None:
+    """Raise ``ValueError`` where a model is silent on rows that it would be judged by."""
+    labelled = windows.column(frame, label_column, argument="label_column").notna()
+    for name in answers:
+        if name in frame.columns:
+            silent = int((labelled & frame[name].isna()).sum())
+            if silent:
+                raise ValueError(
+                    f"frame: {silent} labelled rows have no {name!r}; judged without them, a model "
+                    "that is silent on what is hard would pass: let it answer every row"
+                )
 
 
 def _decided(

@@ -202,7 +202,12 @@ def experiment_id_of(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is not None:
         return found.experiment_id
-    return client.create_experiment(name, artifact_location=_artifacts(client.tracking_uri))
+    try:
+        return client.create_experiment(name, artifact_location=_artifacts(client.tracking_uri))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return client.get_experiment_by_name(name).experiment_id  # another process was faster
 
 
 def _artifacts(tracking_uri: str) -> str | None:
