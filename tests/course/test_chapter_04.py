@@ -103,6 +103,7 @@ def test_the_champion_of_the_chapter_is_that_of_the_stage(plain, workspace):
     uri = "models:/credit@champion"
     stage = gates.verdict_of(uri, tracking_uri=workspace.tracking_uri)
     pd.testing.assert_frame_equal(stage.table(), plain["verdict"].table())
+    assert stage.digest == plain["verdict"].digest
     carried = benchmarks.benchmark_of(uri, tracking_uri=workspace.tracking_uri)
     pd.testing.assert_frame_equal(carried, plain["promised"])
     assert plain["costs"].threshold == validation.THRESHOLD == stages.CREDIT_THRESHOLD
