@@ -181,6 +181,26 @@ def test_what_tells_of_an_execution_is_removed_and_outputs_stay():
     assert without_traces(ran) == clean
 
 
+def test_what_a_cell_printed_in_pieces_is_one_text():
+    new = nbformat.v4.new_output
+    pieces = [
+        new("stream", name="stdout", text="refused:"),
+        new("stream", name="stdout", text=" 34%\n"),
+        new("stream", name="stderr", text="careful\n"),
+        new("display_data", data={"text/plain": "a figure"}),
+        new("stream", name="stdout", text="done\n"),
+    ]
+    ran = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=pieces)])
+    (cell,) = without_traces(ran).cells
+    assert [each.get("text") for each in cell.outputs] == [
+        "refused: 34%\n",
+        "careful\n",
+        None,
+        "done\n",
+    ]
+    assert len(ran.cells[0].outputs) == 5
+
+
 # Texts
 
 

@@ -87,7 +87,10 @@ def source_hash(notebook: NotebookNode) -> str:
 
 
 def without_traces(notebook: NotebookNode) -> NotebookNode:
-    """Return an executed notebook without what tells when and where it ran; outputs stay."""
+    """Return an executed notebook without what tells when and where it ran; outputs stay.
+
+    What a cell printed is one text, in however many pieces it came on a busy machine.
+    """
     clean = deepcopy(notebook)
     clean.metadata.pop("papermill", None)
     for cell in clean.cells:
@@ -95,7 +98,22 @@ def without_traces(notebook: NotebookNode) -> NotebookNode:
         cell.metadata.pop("execution", None)
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
+        if cell.cell_type == "code":
+            cell.outputs = _whole_texts(cell.outputs)
     return clean
+
+
+def _whole_texts(outputs: list[NotebookNode]) -> list[NotebookNode]:
+    """Return outputs in which texts of one stream that follow one another are one."""
+    whole: list[NotebookNode] = []
+    for output in outputs:
+        before = whole[-1] if whole else NotebookNode(output_type="none")
+        streams = output.output_type == before.output_type == "stream"
+        if streams and output.name == before.name:
+            before.text += output.text
+        else:
+            whole.append(output)
+    return whole
 
 
 def _cells(
