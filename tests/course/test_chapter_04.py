@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils.course import NOTEBOOKS, builder, life, stages, validation
+from utils.course import NOTEBOOKS, ROOT, builder, life, stages, validation
 from utils.course.workspace import Workspace
 from utils.serving import benchmarks, cards, gates
 from utils.text import using
@@ -37,6 +37,18 @@ def workspace(tmp_path_factory):
 def plain(workspace):
     with using("en"):
         return ran()
+
+
+def shown(language):
+    """Return the digits that each cell of the stored lab shows in words."""
+    digits = {}
+    for cell in builder.read(ROOT / f"labs_{language}" / SOURCE.name).cells:
+        said = [output.get("text", "") for output in cell.get("outputs", ())]
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            said += [data.get("text/plain", ""), data.get("text/markdown", "")]
+        digits[cell.id] = re.findall(r"\d+", re.sub("[.,]", "", "\n".join(said)))
+    return {name: found for name, found in digits.items() if found}
 
 
 def numbers_of(verdict):
@@ -134,3 +146,8 @@ def test_the_card_says_the_same_numbers_in_both_languages_and_no_ids(plain):
         assert all(f"{value:.4g}".replace(".", "") in text for text in digits.values())
     run_id = plain["champion"].run_id
     assert not any(run_id in card for card in told.values())
+
+
+def test_both_editions_show_the_same_numbers():
+    assert shown("pt") == shown("en")
+    assert len(shown("pt")) > 20
