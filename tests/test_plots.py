@@ -26,6 +26,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.services import free_port, missing
 from utils import plots
+from utils.monitors import calibration
 from utils.monitors.performance import LABELLED_SHARE, metric_names
 from utils.records import measurements
 from utils.text import using
@@ -473,7 +474,8 @@ def test_importing_changes_no_style():
 
 
 def test_every_metric_has_a_name():
-    for metric in (*metric_names("classification"), *metric_names("regression"), LABELLED_SHARE):
+    of_tasks = (*metric_names("classification"), *metric_names("regression"), LABELLED_SHARE)
+    for metric in (*of_tasks, *calibration.METRICS):
         with using("pt"):
             assert plots.metric_name(metric) != metric.replace("_", " ")
             assert plots.metric_name(metric) in plots.metric_name(f"{metric}_change")
