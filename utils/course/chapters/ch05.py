@@ -1,6 +1,6 @@
 """Chapter 05: how a model goes into service, and comes back out."""
 
-from hashlib import sha256
+import hashlib
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -151,7 +151,7 @@ def _ids_of_files(row_ids: Any) -> dict[str, bool]:
 
 
 def _ids_from_content(content: bytes, n_rows: int) -> list[str]:
-    digest = sha256(content).hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     return [f"{digest}-{row}" for row in range(n_rows)]
 
 
@@ -350,6 +350,7 @@ CHAPTER = Chapter(
             name="rerun",
             right=lambda: _ids_from_content,
             probe=_ids_of_files,
+            sample=lambda: {"hashlib": hashlib},
             mistakes=[
                 Mistake(
                     name="random",
@@ -375,7 +376,9 @@ CHAPTER = Chapter(
                 ),
                 Mistake(
                     name="file",
-                    example=lambda: lambda content, n_rows: [sha256(content).hexdigest()] * n_rows,
+                    example=lambda: (
+                        lambda content, n_rows: [hashlib.sha256(content).hexdigest()] * n_rows
+                    ),
                     when=lambda found, _: not found["rows differ"],
                     says=both(
                         pt="todas as linhas do arquivo recebem o mesmo texto, e só a primeira "
