@@ -467,6 +467,9 @@ def test_a_reference_without_rows_or_without_a_kind_is_refused():
         suggested(pd.DataFrame({"x": [None, None]}), name="rows")
     with pytest.raises(ValueError, match="'x' .* of no kind, or of several"):
         suggested(pd.DataFrame({"x": [1, "two"]}), name="rows")
+    for names in (["x", "x"], ["x", 5]):
+        with pytest.raises(ValueError, match="its name must be a text, and stand once"):
+            suggested(pd.DataFrame([[1, 2]], columns=names), name="rows")
     with pytest.raises(ValueError, match="units: 'y' is no column"):
         suggested(pd.DataFrame({"x": [1]}), name="rows", units={"y": "m"})
 

@@ -295,7 +295,8 @@ def suggested(
     A reference that is spoiled makes a contract that approves of it. Rules on how columns go
     together are not found.
 
-    Raises ``ValueError`` for a frame without rows, or with a column of no kind or of mixed kinds.
+    Raises ``ValueError`` for a frame without rows, with a column of no kind or of mixed kinds, or
+    with one whose name is no text or stands twice.
 
     >>> frame = pd.DataFrame({"wait_min": [5.0, 12.0, 7.5, None], "desk": ["a", "b", "a", "b"]})
     >>> contract = suggested(frame, name="waits", units={"wait_min": "min"})
@@ -305,6 +306,9 @@ def suggested(
     """
     if not len(frame):
         raise ValueError("frame: has no rows; a contract is proposed from a reference that has")
+    for column in frame.columns:
+        if not isinstance(column, str) or list(frame.columns).count(column) > 1:
+            raise ValueError(f"frame: column {column!r}: its name must be a text, and stand once")
     units = units or {}
     unknown = sorted(set(units) - set(frame.columns))
     if unknown:

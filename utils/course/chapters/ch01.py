@@ -470,8 +470,8 @@ QUIZ = [
             ),
             Option(
                 text=both(
-                    pt="Nada ainda: nesses meses, o que se encerra cedo é o que falha.",
-                    en="Nothing yet: in those months, what ends early is what fails.",
+                    pt="Nada ainda: nesses meses, quem falha se encerra antes de quem paga.",
+                    en="Nothing yet: in those months, those that fail end before those that repay.",
                 ),
                 why=both(
                     pt="Compare meses com a mesma idade, ou espere o rótulo mais lento.",
