@@ -8,7 +8,13 @@ import pytest
 from pandas.testing import assert_frame_equal, assert_series_equal
 
 from utils.course import life
-from utils.course.models import cars_model, credit_boosting, credit_model, flights_model
+from utils.course.models import (
+    cars_model,
+    credit_boosting,
+    credit_model,
+    flights_model,
+    prepared,
+)
 from utils.datasets import cars, credit, files, flights
 from utils.datasets.files import ChangedFile, describe, read, write
 from utils.monitors.contract import ContractBroken
@@ -296,3 +302,23 @@ def test_an_indicator_adds_a_column_for_each_number_that_was_missing():
         for on in (False, True)
     )
     assert marked == plain + n_gaps
+
+
+def test_rare_categories_share_a_column_and_the_others_have_their_own():
+    purposes = ["common"] * 30 + ["frequent"] * 20 + ["rare"] * 19 + ["rarer"] * 2
+    rows = pd.DataFrame({"purpose": purposes})
+    fitted = prepared([], ["purpose"]).fit(rows)
+    names = ["common", "frequent", "rare", "rarer", "never seen"]
+    codes = fitted.transform(pd.DataFrame({"purpose": names}))
+    codes = codes.toarray() if hasattr(codes, "toarray") else codes
+    assert codes.tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1], [0, 0, 0]]
+
+
+def test_the_file_of_today_adds_a_late_payment_to_each_default_and_nothing_else(tables):
+    later = tables["later"]
+    today = life.bureau_read_today(later)
+    added = today["late_payments_12m"] - later["late_payments_12m"]
+    assert_series_equal(added, (1 - later["repaid"].astype("float64")), check_names=False)
+    assert_frame_equal(
+        today.drop(columns="late_payments_12m"), later.drop(columns="late_payments_12m")
+    )
