@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -108,3 +109,14 @@ def test_every_notebook_is_in_the_readme_in_both_languages(name):
     for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
         for folder in ("labs_pt", "labs_en"):
             assert f"]({folder}/{notebook.name})" in page
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.pt.md"])
+def test_the_readme_gives_the_minutes_that_each_chapter_gives(name):
+    """Chapter 00 says its ten minutes in words."""
+    rows = re.findall(r"^\| (\d\d) \|[^|]*\| (\d+) \|", read(name), re.MULTILINE)
+    assert len(rows) >= 8
+    for number, minutes in rows[1:]:
+        (notebook,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        title = "".join(nbformat.read(notebook, as_version=4).cells[1].source)
+        assert f"{minutes} minutes" in title, notebook.name
