@@ -16,6 +16,7 @@ from sklearn.linear_model import Ridge
 from tests.serving.conftest import NUMBERS, departures
 from utils.records import SchemaConflict, UnknownDeployment
 from utils.serving import keys, models, tracking
+from utils.serving.contract import Unsigned
 from utils.serving.endpoint import Endpoint
 
 CRN = re.compile(r"crn:cdp:ml:[^:]+:[^:]+:workspace:[0-9a-f-]{36}/[0-9a-f-]{36}")
@@ -105,6 +106,24 @@ def test_an_alias_is_followed_once(tracked):
 def test_an_address_of_no_model_is_named(tracked, uri):
     with pytest.raises(models.UnknownModel, match=re.escape(uri)):
         models.load(uri, tracking_uri=tracked)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "message"),
+    [
+        ("arival", "1", "no model is registered under 'arival'; did you mean 'arrival'?"),
+        ("arrival", "9", "'arrival' has no version 9; it has 1, 2"),
+    ],
+)
+def test_an_alias_of_no_version_is_refused_by_name(tracked, name, version, message):
+    with pytest.raises(models.UnknownModel, match=re.escape(message)):
+        models.set_alias(name, "champion", version, tracking_uri=tracked)
+
+
+def test_a_model_without_a_signature_is_named_with_the_way_out(logged):
+    uri = logged.uri("unsigned")
+    with pytest.raises(Unsigned, match=f"^{uri}: the model has no signature.*infer_signature"):
+        models.load(uri, tracking_uri=logged.tracking_uri)
 
 
 def test_the_score_is_the_probability_of_the_positive_class(logged):
