@@ -161,3 +161,28 @@ def blanked(code):
             return ast.Constant("")
 
     return ast.dump(Blank().visit(ast.parse(code)))
+
+
+def numbers_shown(path):
+    """Return the digits of what each cell of a lab prints or shows as a table, in any order.
+
+    A full hour counts without its minutes: it is 16h in Portuguese and 16:00 in English.
+    """
+    shown = {}
+    for cell in builder.read(path).cells:
+        texts = [output.get("text", "") for output in cell.get("outputs", ())]
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "<table" in data.get("text/html", ""):
+                texts.append(data["text/plain"])
+        if cell.cell_type == "code":
+            joined = re.sub(r"[.,]|:00\b", "", "\n".join(texts))
+            shown[cell.id] = sorted(re.findall(r"\d+", joined))
+    return shown
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_the_two_editions_of_a_chapter_show_the_same_numbers(path):
+    pt, en = (numbers_shown(ROOT / f"labs_{code}" / path.name) for code in LANGUAGES)
+    assert pt == en
+    assert sum(map(len, pt.values())) > 20
