@@ -217,7 +217,10 @@ def test_an_interruption_stops_the_cell_that_runs(tmp_path):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    try:
+        _, said = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "KeyboardInterrupt" in said
     with pytest.raises(ProcessLookupError):

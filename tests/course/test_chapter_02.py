@@ -7,22 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from utils.course import NOTEBOOKS, builder
+from tests.course.running import ran
+from utils.course import NOTEBOOKS
 from utils.text import using
 
 SOURCE = NOTEBOOKS / "02_data_preparation.ipynb"
-
-
-def ran(**parameters):
-    """Run the code of the chapter in this process with some parameters, and return its names."""
-    names = {"__name__": "chapter_02"}
-    for cell in builder.edition(builder.read(SOURCE), "en", solutions=True).cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, cell.id, "exec"), names)
-            if "parameters" in builder.tags(cell):
-                assert set(parameters) < set(names)
-                names |= {"language": "en", **parameters}
-    return names
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +25,7 @@ def workspace(tmp_path_factory):
 @pytest.fixture(scope="module")
 def plain(workspace):
     with using("en"):
-        return ran()
+        return ran(SOURCE)
 
 
 def digests(names):
@@ -45,7 +34,7 @@ def digests(names):
 
 def test_the_seed_changes_intervals_and_random_splits_and_nothing_else(plain):
     with using("en"):
-        other = ran(seed=7)
+        other = ran(SOURCE, seed=7)
     assert digests(other) == digests(plain)
     np.testing.assert_array_equal(other["score"], plain["score"])
     one, two = plain["promises"], other["promises"]
@@ -62,7 +51,7 @@ def test_the_seed_changes_intervals_and_random_splits_and_nothing_else(plain):
 
 def test_n_days_changes_what_is_learned_from_and_nothing_else(plain):
     with using("en"):
-        other = ran(n_days=200)
+        other = ran(SOURCE, n_days=200)
     before, after = digests(plain), digests(other)
     assert before.pop("train") != after.pop("train")
     assert before == after

@@ -6,24 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.course.running import ran
 from utils.course import NOTEBOOKS, ROOT, builder, life, stages, validation
 from utils.course.workspace import Workspace
 from utils.serving import benchmarks, cards, gates
 from utils.text import using
 
 SOURCE = NOTEBOOKS / "04_validation.ipynb"
-
-
-def ran(**parameters):
-    """Run the code of the chapter in this process with some parameters, and return its names."""
-    names = {"__name__": "chapter_04"}
-    for cell in builder.edition(builder.read(SOURCE), "en", solutions=True).cells:
-        if cell.cell_type == "code":
-            exec(compile(cell.source, cell.id, "exec"), names)
-            if "parameters" in builder.tags(cell):
-                assert set(parameters) < set(names)
-                names |= {"language": "en", **parameters}
-    return names
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +25,7 @@ def workspace(tmp_path_factory):
 @pytest.fixture(scope="module")
 def plain(workspace):
     with using("en"):
-        return ran()
+        return ran(SOURCE)
 
 
 def shown(language):
@@ -59,7 +48,7 @@ def numbers_of(verdict):
 
 def test_the_seed_changes_what_is_drawn_and_nothing_else(plain):
     with using("en"):
-        other = ran(seed=7)
+        other = ran(SOURCE, seed=7)
     for name in ("loans", "judged", "reference", "fates", "with_groups", "table", "found", "gaps"):
         pd.testing.assert_frame_equal(plain[name], other[name])
     for name in ("loss", "bounds", "costs", "in_training"):
@@ -82,7 +71,7 @@ def test_the_seed_changes_what_is_drawn_and_nothing_else(plain):
 
 def test_n_days_changes_what_it_is_judged_by_and_nothing_else(plain):
     with using("en"):
-        other = ran(n_days=84)
+        other = ran(SOURCE, n_days=84)
     until = life.JUDGED_FROM + pd.Timedelta(days=84)
     earlier = plain["judged"]["event_time"] < until
     pd.testing.assert_frame_equal(other["judged"], plain["judged"][earlier])
@@ -100,7 +89,7 @@ def test_a_second_run_in_the_same_workspace_finds_the_same_and_harms_nothing(pla
     workspace.need("credit-model")
     before = gates.verdict_of("models:/credit@champion", tracking_uri=workspace.tracking_uri)
     with using("en"):
-        again = ran()
+        again = ran(SOURCE)
     for name in ("auc", "road", "curve", "choices", "rehearsed", "promised"):
         pd.testing.assert_frame_equal(plain[name], again[name])
     assert plain["card"] == again["card"]

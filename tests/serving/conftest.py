@@ -1,6 +1,7 @@
 """Models for the tests of serving, logged once for each worker, and what serves them."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import mlflow
 import numpy as np
@@ -85,9 +86,9 @@ class Logged:
         return f"models:/{name}/1"
 
 
-def log_raw(name, log, **settings):
+def log_raw(name, log, *, experiment_id, **settings):
     """Log a model as anybody would, with the signature that the test is about."""
-    with mlflow.start_run():
+    with mlflow.start_run(experiment_id=experiment_id):
         log(name=name, registered_model_name=name, pip_requirements=["mlflow"], **settings)
 
 
@@ -117,17 +118,17 @@ def logged(tmp_path_factory):
     log(HistGradientBoostingRegressor(max_iter=5), "boosted", frame[NUMBERS], arrival)
     matrix = frame[NUMBERS].to_numpy("float64")
     with tracking.tracking(uri):
-        mlflow.set_experiment(
-            experiment_id=mlflow.create_experiment("raw", str(folder / "artifacts"))
+        raw = partial(
+            log_raw, experiment_id=mlflow.create_experiment("raw", str(folder / "artifacts"))
         )
         regression = LinearRegression().fit(matrix, arrival)
-        log_raw(
+        raw(
             "tensor",
             mlflow.sklearn.log_model,
             sk_model=regression,
             signature=infer_signature(matrix, arrival.to_numpy()),
         )
-        log_raw("unsigned", mlflow.sklearn.log_model, sk_model=regression)
+        raw("unsigned", mlflow.sklearn.log_model, sk_model=regression)
         params = ParamSchema([ParamSpec("greeting", DataType.string, "hello")])
         x = MlflowSchema([column("x", DataType.double)])
         for name, model, own in (
@@ -141,7 +142,7 @@ def logged(tmp_path_factory):
             ("fussy", Fussy(), signature(x)),
             ("broken", Broken(), signature(MlflowSchema([column("kind", DataType.string)]))),
         ):
-            log_raw(name, mlflow.pyfunc.log_model, python_model=model, signature=own)
+            raw(name, mlflow.pyfunc.log_model, python_model=model, signature=own)
     return Logged(uri)
 
 

@@ -156,20 +156,13 @@ def _refuse_two_into_one(jobs: Sequence[Job]) -> None:
 
 
 def environment(workspace: Path) -> dict[str, str]:
-    """Return the environment of a kernel that works in a workspace and finds this ``utils``.
-
-    Kernels run side by side, one a language, so each takes one core for its sums.
-    """
+    """Return the environment of a kernel that works in a workspace and finds this ``utils``."""
     on_path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return (
-        {"OMP_NUM_THREADS": "1"}
-        | os.environ
-        | {
-            "VIGIA_WORKSPACE": str(workspace),
-            "PYTHONPATH": os.pathsep.join(on_path),
-            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        }
-    )
+    return os.environ | {
+        "VIGIA_WORKSPACE": str(workspace),
+        "PYTHONPATH": os.pathsep.join(on_path),
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
 
 
 @contextmanager

@@ -39,7 +39,6 @@ MODEL = "credit"
 LATER = "later"
 """The name of the loans that a run is judged by, and of its predictions for them."""
 
-HISTORY_DAYS = 365
 SEED = 3
 
 METRICS = ("roc_auc", "log_loss", "brier", "calibration_bias")
@@ -88,7 +87,7 @@ LOGGED = ("logistic", "boosting")
 """The candidates whose model is logged: those that could go into service."""
 
 
-def recent(train: pd.DataFrame, *, n_days: int = HISTORY_DAYS) -> pd.DataFrame:
+def recent(train: pd.DataFrame, *, n_days: int = life.HISTORY_DAYS) -> pd.DataFrame:
     """Return the loans of the last ``n_days`` before 2023, by the day of application.
 
     Raises ``ValueError`` for less than one day.
@@ -155,7 +154,7 @@ def settings_of(model: BaseEstimator) -> dict[str, object]:
 
 
 def train_credit(
-    prepared: Path, *, tracking_uri: str, seed: int = SEED, n_days: int = HISTORY_DAYS
+    prepared: Path, *, tracking_uri: str, seed: int = SEED, n_days: int = life.HISTORY_DAYS
 ) -> dict[str, Trained]:
     """Train, judge and log the candidates on what ``life.prepare_credit`` left in ``prepared``.
 
