@@ -23,6 +23,9 @@ from utils.runner import (
 )
 from utils.text import LANGUAGES, language, tr
 
+_ONE_CORE = {"OMP_NUM_THREADS": "1"}
+"""Languages run side by side: threads that wait for one another would only burn time."""
+
 
 class UnknownNotebook(VigiaError):
     """No notebook of this path, name or number."""
@@ -101,7 +104,7 @@ def planned(
                 language=code,
                 lane=code,
                 parameters=values[str(path)],
-                environment=environment(workspaces / code),
+                environment=_ONE_CORE | environment(workspaces / code),
                 numbers=numbers,
             )
             for code, notebook in editions.items()
