@@ -1,0 +1,458 @@
+"""How a table is distributed: mergeable counts per window, feature and bin, in one pass over it.
+
+The bins are fitted once, on the reference (``Binning.fitted``), and never moved again; so the
+counts of two periods can be laid side by side, and added. Whatever a table holds is counted: no
+value makes counting fail, and a feature's counts always sum to the rows.
+
+- A **number** falls into bin k when ``edges[k-1] < x <= edges[k]``; infinities into the outer bins.
+  Dates and times are numbers: microseconds, since 1970 in UTC. A text that reads as a number is
+  that number; any other text, where numbers were promised, is missing here. How many values have
+  the wrong type is for data quality to say.
+- Anything else is a **category**, known by its text: truth values are ``"False"`` and ``"True"``,
+  and the float 3.0 reads ``"3"``, since a table that lacks a whole number turns all into floats.
+- Missing (``None``, ``NaN``, ``NaT``, Arrow's null, or the whole column) is the last bin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from utils.text import nearest
+
+OTHER = "(other)"
+"""The bin of the categories that the reference has too seldom for a bin of their own."""
+
+MISSING = "(missing)"
+UNSEEN = "(unseen)"
+
+_MOST_RARE = 10_000
+_OWN_ROWS = 10
+
+Source = pd.DataFrame | pa.Table | pa.RecordBatch
+
+
+# ------------------------------------------------------------------------------------- the bins
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bins:
+    """The bins of one feature; after them always comes one more cell, of the missing.
+
+    - ``edges`` of a number: bin k holds ``edges[k-1] < x <= edges[k]``, the first and the last bin
+      whatever lies beyond; so there is one bin more than there are edges.
+    - ``categories``: a bin each, and one more for what the reference never had (``UNSEEN``).
+      ``OTHER`` is the last of them when the reference has more than may have a bin of their own;
+      ``rare`` says which those are, so that they are not taken for unseen.
+    - ``is_open``: new values come by themselves (ids, free text), so they are no news: they count
+      as ``OTHER`` too, and nothing is unseen.
+
+    >>> Bins(feature="term", kind="number", edges=(6.0, 12.0)).n_bins
+    3
+    >>> Bins(feature="purpose", kind="category", categories=("home", "school")).labels
+    ('home', 'school', '(unseen)', '(missing)')
+    """
+
+    feature: str
+    kind: Literal["number", "category"]
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+    rare: frozenset[str] = frozenset()
+    is_open: bool = False
+
+    @property
+    def n_bins(self) -> int:
+        """How many bins it has, without that of the missing, whose cell comes after them."""
+        return len(self.edges if self.kind == "number" else self.categories) + 1
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each cell holds, in words: the bins in order, the missing last."""
+        if self.kind == "category":
+            return (*self.categories, UNSEEN, MISSING)
+        return (*_interval_labels(self.edges), MISSING)
+
+    @cached_property
+    def _named(self) -> pa.Array:
+        return _texts_of(each for each in self.categories if each != OTHER)
+
+    @cached_property
+    def _rare(self) -> pa.Array:
+        return _texts_of(self.rare)
+
+
+@dataclass(frozen=True)
+class Binning:
+    """The bins of all features, fitted on a reference.
+
+    The cells of the features stand one after another: those of feature i begin at ``offsets[i]``,
+    its bins in order, then the missing.
+    """
+
+    bins: tuple[Bins, ...]
+
+    @classmethod
+    def fitted(
+        cls,
+        reference: Source,
+        *,
+        features: Sequence[str] | None = None,
+        n_bins: int = 10,
+        max_categories: int = 50,
+    ) -> Binning:
+        """Return the bins of the features (all columns by default) as the reference has them.
+
+        Numbers get about ``n_bins`` bins of equal shares of the rows. A value that alone has as
+        large a share has a bin to itself, as has each value where there are at most ``n_bins``; so
+        zero is told from a little, and a constant from what lies below and above it.
+
+        The ``max_categories`` most frequent categories get a bin each. The others share ``OTHER``.
+        Where values that the reference has once are many (over 5, and over a thousandth of the
+        rows), they estimate that as many of the next rows bring a new one (Good 1953). Such a
+        feature is open: only what has 10 rows is a category, and the new count as ``OTHER``. More
+        than 10,000 rare categories are not remembered, and leave a feature open too.
+
+        A column without a value has no bins but the unseen and the missing. Bins do not tell what
+        moves within them: more of them see more, and need more rows.
+
+        Raises ``ValueError`` for a feature that the reference lacks or that is named twice, and for
+        fewer than 2 bins or 1 category.
+
+        Source: I. J. Good (1953), "The population frequencies of species and the estimation of
+        population parameters", Biometrika 40.
+
+        >>> reference = pd.DataFrame({"hour": range(24), "late": [True, False, None] * 8})
+        >>> for bins in Binning.fitted(reference, n_bins=4).bins:
+        ...     print(bins.feature, bins.edges or bins.categories)
+        hour (5.0, 11.0, 17.0)
+        late ('False', 'True')
+        """
+        if n_bins < 2:
+            raise ValueError(f"n_bins={n_bins!r}: 2 or more")
+        if max_categories < 1:
+            raise ValueError(f"max_categories={max_categories!r}: 1 or more")
+        there = _names(reference)
+        features = there if features is None else [str(each) for each in features]
+        for name in features:
+            if name not in there:
+                raise ValueError(
+                    f"features: {name!r} is no column of the reference; {nearest(name, there)}"
+                )
+            if features.count(name) > 1:
+                raise ValueError(f"features: {name!r} stands twice; a feature may stand once")
+        return cls(
+            tuple(
+                _fitted(name, _array(reference, name), n_bins=n_bins, max_categories=max_categories)
+                for name in features
+            )
+        )
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return tuple(bins.feature for bins in self.bins)
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Where the cells of each feature begin."""
+        ends = np.cumsum([0] + [bins.n_bins + 1 for bins in self.bins])
+        return tuple(ends[:-1].tolist())
+
+    @property
+    def n_cells(self) -> int:
+        return sum(bins.n_bins + 1 for bins in self.bins)
+
+    def cells(self, feature: str) -> slice:
+        """Return where the cells of a feature are; ``ValueError`` for one that has none."""
+        if feature not in self.features:
+            raise ValueError(f"feature={feature!r} has no bins; {nearest(feature, self.features)}")
+        at = self.features.index(feature)
+        return slice(self.offsets[at], self.offsets[at] + self.bins[at].n_bins + 1)
+
+    def counts(
+        self, frame: Source, block: np.ndarray | None = None, n_blocks: int = 1
+    ) -> np.ndarray:
+        """Return how many rows of each block fall into each cell, as int64 (n_blocks × n_cells).
+
+        ``block`` is the block of each row, in 0..n_blocks-1; ``None`` is one block. A feature's
+        cells sum to the block's rows.
+
+        >>> reference = pd.DataFrame({"purpose": ["home"] * 6 + ["school"] * 4})
+        >>> current = pd.DataFrame({"purpose": ["school", "moon", None, "school"]})
+        >>> Binning.fitted(reference).counts(current, np.array([0, 0, 1, 1]), 2).tolist()
+        [[0, 1, 1, 0], [0, 1, 0, 1]]
+        """
+        if block is None:
+            block = np.zeros(len(frame), dtype=np.int64)
+        return np.concatenate(
+            [
+                _by_block(codes, block, n_blocks, bins.n_bins + 1)
+                for bins, codes in zip(self.bins, self.codes(frame), strict=True)
+            ],
+            axis=1,
+        )
+
+    def codes(self, frame: Source) -> np.ndarray:
+        """Return the cell of each row within its feature's, as integers (features × rows).
+
+        >>> reference = pd.DataFrame({"hour": range(24), "late": [True, False, None] * 8})
+        >>> binning = Binning.fitted(reference, n_bins=4)
+        >>> current = pd.DataFrame({"hour": [5, 6, None], "late": [True, None, False]})
+        >>> binning.codes(current).tolist()
+        [[0, 1, 4], [1, 3, 0]]
+        """
+        codes = np.empty((len(self.bins), len(frame)), dtype=np.intp)
+        for row, bins in zip(codes, self.bins, strict=True):
+            row[:] = _codes(bins, _array(frame, bins.feature))
+        return codes
+
+
+# ---------------------------------------------------------------------------- fitting the bins
+
+
+def _fitted(
+    name: str, array: np.ndarray | pa.Array | None, *, n_bins: int, max_categories: int
+) -> Bins:
+    if _is_number(array):
+        values, present = _numbers(array)
+        values = values if present is None else values[present]
+        if not np.isnan(values).all():
+            return Bins(feature=name, kind="number", edges=_edges(values, n_bins))
+        return Bins(feature=name, kind="category")
+    if pa.types.is_boolean(array.type):
+        return Bins(feature=name, kind="category", categories=("False", "True"))
+    codes, texts = _coded(array)
+    count = pd.Series(np.bincount(codes[codes >= 0], minlength=len(texts)), index=texts.to_pylist())
+    count = count[count.index.notna()].groupby(level=0).sum()
+    return _categories(name, count[count > 0], max_categories)
+
+
+def _categories(name: str, count: pd.Series, max_categories: int) -> Bins:
+    once = int((count == 1).sum())
+    own = count.sort_index().sort_values(ascending=False, kind="stable").head(max_categories)
+    is_open = once > max(5, count.sum() / 1000) or len(count) - len(own) > _MOST_RARE
+    if is_open:
+        own = own[own >= _OWN_ROWS]
+    own = own.drop(OTHER, errors="ignore")
+    rare = frozenset() if is_open else frozenset(count.index.difference(own.index))
+    categories = (*own.index, *([OTHER] if is_open or rare else []))
+    return Bins(feature=name, kind="category", categories=categories, rare=rare, is_open=is_open)
+
+
+def _edges(values: np.ndarray, n_bins: int) -> tuple[float, ...]:
+    """Return edges at quantiles, and around each value that has a bin to itself."""
+    values = values.astype(np.float64)
+    values = np.sort(values[np.isfinite(values)])
+    if not len(values):
+        return (0.0,)  # the infinities
+    distinct, count = np.unique(values, return_counts=True)
+    alone = (count * n_bins >= len(values)) | (len(distinct) <= n_bins)
+    rest = np.repeat(distinct[~alone], count[~alone])
+    n_rest = n_bins - int(alone.sum())
+    at_quantiles = np.ceil(np.arange(1, n_rest) * len(rest) / max(n_rest, 1)).astype(int) - 1
+    below = np.concatenate([[_just_below(distinct[0])], distinct[:-1]])
+    edges = np.concatenate([rest[at_quantiles] if len(rest) else [], distinct[alone], below[alone]])
+    return tuple(np.unique(edges).tolist())
+
+
+def _just_below(value: float) -> float:
+    """Return a number just below; below zero not the nearest, which some engines cannot read."""
+    return -np.finfo(float).tiny if value == 0 else float(np.nextafter(value, -np.inf))
+
+
+def _interval_labels(edges: Sequence[float]) -> list[str]:
+    if not edges:
+        return ["any"]
+    alone = {value for below, value in pairwise(edges) if below == _just_below(value)}
+    labels = [f"< {edges[1]:.6g}" if edges[1:2] and edges[1] in alone else f"≤ {edges[0]:.6g}"]
+    for below, value in pairwise(edges):
+        labels.append(f"{value:.6g}" if value in alone else f"({below:.6g}, {value:.6g}]")
+    return [*labels, f"> {edges[-1]:.6g}"]
+
+
+# --------------------------------------------------------------------------- reading a column
+
+
+def _names(source: Source) -> list[str]:
+    return [
+        str(each) for each in (source if isinstance(source, pd.DataFrame) else source.schema.names)
+    ]
+
+
+def _array(source: Source, name: str) -> np.ndarray | pa.Array | None:
+    """Return a column: numbers of NumPy as they are, anything else as Arrow has it.
+
+    A column that is not there is ``None``; of two of one name it is the first.
+    """
+    names = _names(source)
+    if name not in names:
+        return pa.nulls(len(source) if isinstance(source, pd.DataFrame) else source.num_rows)
+    at = names.index(name)
+    column = source.iloc[:, at] if isinstance(source, pd.DataFrame) else source.column(at)
+    if isinstance(column, pd.Series):
+        if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+            values = column.to_numpy()
+            odd = values.dtype.kind == "f" and values.dtype.itemsize not in (4, 8)
+            return values.astype(np.float64) if odd else values
+        column = _to_arrow(column)
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    return column.cast(pa.float64()) if pa.types.is_float16(column.type) else column
+
+
+def _to_arrow(column: pd.Series) -> pa.Array | pa.ChunkedArray:
+    """Return a column as Arrow; what Arrow has no one type for is text."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        column = column.dt.tz_convert(None)
+    values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowException, TypeError, OverflowError, UnicodeEncodeError):
+        return _texts_of(
+            None if missing else value for value, missing in zip(column, column.isna(), strict=True)
+        )
+
+
+def _is_number(array: np.ndarray | pa.Array) -> bool:
+    if isinstance(array, np.ndarray):
+        return True
+    kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_temporal)
+    return any(is_of(array.type) for is_of in kinds)
+
+
+def _numbers(array: np.ndarray | pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the numbers of a column, and which of them are there (``None``: all but ``NaN``)."""
+    if isinstance(array, np.ndarray):
+        return array, None
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        codes, present = _filled(array.indices)
+        values, valid = _numbers(array.dictionary)
+        if not len(values):
+            return np.full(len(array), np.nan), None
+        valid = np.ones(len(values), dtype=bool) if valid is None else valid
+        return values[codes], valid[codes] & (True if present is None else present)
+    if pa.types.is_boolean(kind):
+        array = array.cast(pa.uint8())
+    elif pa.types.is_decimal(kind):
+        array = array.cast(pa.float64(), safe=False)
+    elif pa.types.is_temporal(kind):
+        array = _microseconds(array)
+    elif _is_text(kind):
+        values = pd.to_numeric(array.to_pandas(), errors="coerce")
+        return values.to_numpy(dtype=np.float64, na_value=np.nan), None
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return np.full(len(array), np.nan), None
+    return _filled(array)
+
+
+def _filled(array: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the values with zeros for the nulls, and which are no nulls (``None``: all)."""
+    if not array.null_count:
+        return array.to_numpy(zero_copy_only=False), None
+    present = array.is_valid().to_numpy(zero_copy_only=False)
+    return array.fill_null(0).to_numpy(zero_copy_only=False), present
+
+
+def _microseconds(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if pa.types.is_time(kind):
+        array = array.cast(pa.time64("us"), safe=False)
+    elif pa.types.is_duration(kind):
+        array = array.cast(pa.duration("us"), safe=False)
+    elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        array = array.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
+    else:
+        return pa.nulls(len(array), pa.int64())
+    return array.cast(pa.int64())
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _coded(array: np.ndarray | pa.Array) -> tuple[np.ndarray, pa.Array]:
+    """Return the text of each row as its place among texts, -1 where missing, and the texts."""
+    if isinstance(array, np.ndarray):
+        array = pa.array(array, from_pandas=True)
+    kind = array.type
+    if not (_is_number(array) or _is_text(kind) or pa.types.is_dictionary(kind)):
+        array = _texts_of(array.to_pylist())
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    codes, present = _filled(array.indices)
+    texts = array.dictionary
+    if not _is_text(texts.type):
+        texts = _texts_of(texts.to_pylist())
+    return codes if present is None else np.where(present, codes, -1), texts.cast(pa.large_string())
+
+
+def _texts_of(values) -> pa.Array:
+    return pa.array([_text(value) for value in values], type=pa.large_string())
+
+
+def _text(value) -> str | None:
+    if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+# ----------------------------------------------------------------------------------- counting
+
+
+def _codes(bins: Bins, array: np.ndarray | pa.Array) -> np.ndarray:
+    """Return the cell of each row."""
+    if bins.kind == "category":
+        codes, texts = _coded(array)
+        return np.append(_cell_of(bins, texts), bins.n_bins)[codes]
+    values, present = _numbers(array)
+    codes = np.zeros(len(values), dtype=np.intp)
+    for edge in _edges_for(values.dtype, bins.edges):
+        codes += values > edge
+    there = ~np.isnan(values) if present is None else present & ~np.isnan(values)
+    codes[~there] = bins.n_bins
+    return codes
+
+
+def _cell_of(bins: Bins, texts: pa.Array) -> np.ndarray:
+    """Return the cell of each text."""
+    unseen, missing = bins.n_bins - 1, bins.n_bins
+    other = bins.categories.index(OTHER) if OTHER in bins.categories else unseen
+    place, named = _filled(pc.index_in(texts, value_set=bins._named))
+    rest = np.full(len(texts), other if bins.is_open else unseen)
+    rest[pc.is_in(texts, value_set=bins._rare).to_numpy(zero_copy_only=False)] = other
+    cell = place if named is None else np.where(named, place, rest)
+    return np.where(texts.is_valid().to_numpy(zero_copy_only=False), cell, missing)
+
+
+def _edges_for(dtype: np.dtype, edges: Sequence[float]) -> list:
+    """Return the edges as the type has them, so that ``x <= edge`` stays exact, and fast.
+
+    >>> _edges_for(np.dtype("int64"), (-2.5, 2.5))
+    [-3, 2]
+    """
+    if dtype.kind != "f":
+        return [math.floor(edge) for edge in edges]
+    with np.errstate(over="ignore"):
+        near = np.asarray(edges, dtype=np.float64).astype(dtype)
+    low = np.where(near > np.asarray(edges), np.nextafter(near, dtype.type(-np.inf)), near)
+    return list(low.astype(dtype))
+
+
+def _by_block(codes: np.ndarray, block: np.ndarray, n_blocks: int, n_cells: int) -> np.ndarray:
+    counts = np.bincount(block * n_cells + codes, minlength=n_blocks * n_cells)
+    return counts.reshape(n_blocks, n_cells)
