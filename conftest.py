@@ -2,6 +2,10 @@
 
 import os
 
+# The workers share the cores, so each takes one: threads that wait for one another only burn time.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from nbval.plugin import IPyNbFile
 

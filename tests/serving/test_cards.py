@@ -214,7 +214,7 @@ def test_the_rest_of_its_numbers_are_what_the_registry_knows(uri, template, code
     assert parsed(there["What monitoring compares with"], code) == [len(measured), 400]
     for what in ("benchmark", "reference", "contract"):
         digest = version.tags[f"vigia.{what}"].rpartition("/")[2].partition(".")[0]
-        assert f"`{digest}`" in there["What monitoring compares with"]
+        assert f"`{digest}`" in there["Provenance"]
     (robust,) = table(there["Robustness"])
     numbers = [each for word in list(robust.values())[2:-1] for each in parsed(word, code)]
     assert numbers == pytest.approx(

@@ -23,9 +23,6 @@ from utils.runner import (
 )
 from utils.text import LANGUAGES, language, tr
 
-_ONE_CORE = {"OMP_NUM_THREADS": "1"}
-"""Languages run side by side: threads that wait for one another would only burn time."""
-
 
 class UnknownNotebook(VigiaError):
     """No notebook of this path, name or number."""
@@ -104,7 +101,7 @@ def planned(
                 language=code,
                 lane=code,
                 parameters=values[str(path)],
-                environment=_ONE_CORE | environment(workspaces / code),
+                environment=environment(workspaces / code),
                 numbers=numbers,
             )
             for code, notebook in editions.items()
@@ -159,13 +156,20 @@ def _refuse_two_into_one(jobs: Sequence[Job]) -> None:
 
 
 def environment(workspace: Path) -> dict[str, str]:
-    """Return the environment of a kernel that works in a workspace and finds this ``utils``."""
+    """Return the environment of a kernel that works in a workspace and finds this ``utils``.
+
+    Kernels run side by side, one a language, so each takes one core for its sums.
+    """
     on_path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return os.environ | {
-        "VIGIA_WORKSPACE": str(workspace),
-        "PYTHONPATH": os.pathsep.join(on_path),
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    }
+    return (
+        {"OMP_NUM_THREADS": "1"}
+        | os.environ
+        | {
+            "VIGIA_WORKSPACE": str(workspace),
+            "PYTHONPATH": os.pathsep.join(on_path),
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+    )
 
 
 @contextmanager

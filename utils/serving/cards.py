@@ -96,8 +96,9 @@ def model_card(
     """Return the card of a version as Markdown, made from what the registry knows at this moment.
 
     ``language`` is that in force unless given. Its sections are always the same ones: of what is
-    not known, it says so. The last one, which holds the ids of this very run, is left out without
-    ``provenance``: what remains is the same wherever the same model was made from the same data.
+    not known, it says so. The last one, which holds the ids of this very run and the digests of
+    what it made, to the last bit, is left out without ``provenance``: what remains is the same
+    wherever the same model was made from the same data.
 
     It repeats what was measured and does not judge whether that was the right thing to measure.
 
@@ -415,20 +416,22 @@ def _not_judged() -> str:
 
 def _monitoring(facts: _Facts) -> str:
     none = tr(pt="não acompanha o modelo", en="does not come with the model")
-    found = {what: f"`{digest}`" for what, digest in facts.digests.items()}
+    found = dict.fromkeys(facts.digests, tr(pt="acompanha o modelo", en="comes with the model"))
     if REFERENCE in found:
         rows = number(facts.n_reference, digits=12)
-        found[REFERENCE] += tr(pt=f", {rows} linhas", en=f", {rows} rows")
+        found[REFERENCE] = tr(pt=f"{rows} linhas", en=f"{rows} rows")
     if BENCHMARK in found:
         rows = number(len(facts.benchmark), digits=12)
-        found[BENCHMARK] += tr(pt=f", {rows} medições", en=f", {rows} measurements")
-    return _bullets(
-        [
-            (tr(pt="Padrão (*benchmark*)", en="Benchmark"), found.get(BENCHMARK, none)),
-            (tr(pt="Referência", en="Reference"), found.get(REFERENCE, none)),
-            (tr(pt="Contrato dos dados", en="Data contract"), found.get(CONTRACT, none)),
-        ]
-    )
+        found[BENCHMARK] = tr(pt=f"{rows} medições", en=f"{rows} measurements")
+    return _bullets([(title, found.get(what, none)) for what, title in _carried_titles().items()])
+
+
+def _carried_titles() -> dict[str, str]:
+    return {
+        BENCHMARK: tr(pt="Padrão (*benchmark*)", en="Benchmark"),
+        REFERENCE: tr(pt="Referência", en="Reference"),
+        CONTRACT: tr(pt="Contrato dos dados", en="Data contract"),
+    }
 
 
 def _needs(facts: _Facts) -> str:
@@ -474,6 +477,11 @@ def _provenance(facts: _Facts) -> str:
         *(
             (tr(pt="Dados", en="Data"), f"{each.dataset.name}: `{_source(each)}`")
             for each in facts.run.inputs.dataset_inputs
+        ),
+        *(
+            (title, f"`{facts.digests[what]}`")
+            for what, title in _carried_titles().items()
+            if what in facts.digests
         ),
     ]
     if facts.verdict:
