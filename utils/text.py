@@ -166,6 +166,28 @@ def metric_name(metric: str) -> str:
             pt="erro de calibração esperado (ECE)", en="expected calibration error (ECE)"
         ),
         "labelled_share": tr(pt="rótulos conhecidos", en="labels known"),
+        "psi": tr(
+            pt="índice de estabilidade populacional (PSI)", en="population stability index (PSI)"
+        ),
+        "jensen_shannon": tr(pt="distância de Jensen–Shannon", en="Jensen–Shannon distance"),
+        "hellinger": tr(pt="distância de Hellinger", en="Hellinger distance"),
+        "normalized_wasserstein": tr(
+            pt="distância de Wasserstein, em desvios-padrão",
+            en="Wasserstein distance, in standard deviations",
+        ),
+        "kolmogorov_smirnov": tr(
+            pt="estatística de Kolmogorov–Smirnov", en="Kolmogorov–Smirnov statistic"
+        ),
+        "ks_p_value": tr(pt="valor-p de Kolmogorov–Smirnov", en="Kolmogorov–Smirnov p-value"),
+        "chi_squared": tr(pt="estatística qui-quadrado", en="chi-squared statistic"),
+        "chi_squared_p_value": tr(pt="valor-p do qui-quadrado", en="chi-squared p-value"),
+        "l_infinity": tr(pt="distância L-infinito", en="L-infinity distance"),
+        "l_infinity_robust": tr(pt="distância L-infinito robusta", en="robust L-infinity distance"),
+        "chebyshev": tr(pt="distância de Chebyshev", en="Chebyshev distance"),
+        "domain_auc": tr(pt="AUC do classificador de domínio", en="domain classifier's AUC"),
+        "domain_auc_drop": tr(
+            pt="queda da AUC do classificador de domínio", en="drop of the domain classifier's AUC"
+        ),
     }
     return names.get(metric, metric.replace("_", " "))
 
