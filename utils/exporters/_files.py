@@ -1,0 +1,142 @@
+"""Files that are there whole or not at all, in folders of the hour, and read line by line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from utils.records import VigiaError
+
+_HOUR = re.compile(r"(?:^|/)(\d{4})/(\d\d)/(\d\d)/(\d\d)/[^/]+$")
+_NAMED_BY_TIME = re.compile(r"(\d\d)-(\d\d)-(\d{3})-")
+
+
+class UnreadableFile(VigiaError):
+    """A file is not of the form that it should have; the message names it, the place, the rule."""
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Write a text as a file that is there whole or not at all, and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def path_of(moment: pd.Timestamp, *, text: str) -> str:
+    """Return where a file of that moment and content lies: its hour, and a name of its own.
+
+    The same content has the same name, so writing it again changes nothing.
+
+    >>> path_of(pd.Timestamp("2022-04-18T00:21:48.250Z"), text="one")
+    '2022/04/18/00/21-48-250-aa67c98c-d81f-5a9c-b0bc-26caa0051aea.jsonl'
+    """
+    own = uuid.uuid5(uuid.NAMESPACE_OID, text)
+    return f"{moment:%Y/%m/%d/%H/%M-%S}-{moment.microsecond // 1000:03d}-{own}.jsonl"
+
+
+def hour_of(path: Path) -> pd.Timestamp | None:
+    """Return the hour that a file's folders name, ``None`` where they name none.
+
+    >>> hour_of(Path("truth/2022/04/18/00/labels.jsonl"))
+    Timestamp('2022-04-18 00:00:00+0000', tz='UTC')
+    """
+    found = _HOUR.search(path.as_posix())
+    if not found:
+        return None
+    year, month, day, hour = found.groups()
+    try:
+        return pd.Timestamp(f"{year}-{month}-{day}T{hour}:00Z").as_unit("us")
+    except ValueError:
+        return None
+
+
+def moment_of(path: Path) -> pd.Timestamp | None:
+    """Return the moment of a file: the one in its name, else the end of its hour.
+
+    >>> moment_of(Path("2022/04/18/00/21-48-250-b5c1.jsonl"))
+    Timestamp('2022-04-18 00:21:48.250000+0000', tz='UTC')
+    >>> moment_of(Path("2022/04/18/00/labels.jsonl"))
+    Timestamp('2022-04-18 01:00:00+0000', tz='UTC')
+    """
+    hour = hour_of(path)
+    if hour is None:
+        return None
+    found = _NAMED_BY_TIME.match(path.name)
+    if not found:
+        return hour + pd.Timedelta("1h")
+    minutes, seconds, milliseconds = map(int, found.groups())
+    return hour + pd.Timedelta(minutes=minutes, seconds=seconds, milliseconds=milliseconds)
+
+
+def json_lines(folder: Path | str) -> Iterator[tuple[Path, str, Any]]:
+    """Yield each record under a folder, or of one file: the file, its place, and what it holds.
+
+    Files come in order of their paths, so by the hour. The place is ``path:line``.
+
+    Raises ``FileNotFoundError``, and ``UnreadableFile`` naming file, line and rule.
+    """
+    folder = Path(folder)
+    if not folder.exists():
+        raise FileNotFoundError(f"{folder}: no such file or folder")
+    for path in [folder] if folder.is_file() else sorted(folder.rglob("*.jsonl")):
+        lines = path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                place = f"{path}:{number}"
+                yield path, place, _record(line, place, is_ended=number < len(lines))
+
+
+def _record(line: bytes, place: str, *, is_ended: bool) -> Any:
+    try:
+        return json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        rule = f"byte {error.start} is not of a text in UTF-8"
+    except (ValueError, RecursionError) as error:
+        rule = f"each line must be JSON ({error})"
+    if not is_ended:
+        rule = f"the file was cut off in its last line; {rule}"
+    raise UnreadableFile(f"{place}: {rule}")
+
+
+def part(record: Any, name: str, kind: type | tuple[type, ...], *, place: str) -> Any:
+    """Return what stands under a dotted name in nested objects.
+
+    Raises ``UnreadableFile`` where it is missing, or of another type.
+
+    >>> part({"eventMetadata": {"eventId": 7}}, "eventMetadata.eventId", str, place="a.jsonl:1")
+    Traceback (most recent call last):
+    utils.exporters._files.UnreadableFile: a.jsonl:1: eventMetadata.eventId is 7, and must be a text
+    """
+    found = record
+    for key in name.split("."):
+        if not isinstance(found, dict) or key not in found:
+            raise UnreadableFile(f"{place}: {name} is missing")
+        found = found[key]
+    return checked(found, name, kind, place=place)
+
+
+_CALLED = {str: "a text", dict: "an object", list: "a list", bool: "true or false"}
+_NUMBERS = (int, float)
+
+
+def checked(value: Any, name: str, kind: type | tuple[type, ...], *, place: str) -> Any:
+    """Return a value of JSON that has its type, or raise ``UnreadableFile`` naming it."""
+    if isinstance(value, kind) and not (kind == _NUMBERS and isinstance(value, bool)):
+        return value
+    rule = "a number" if kind == _NUMBERS else _CALLED[kind]
+    raise UnreadableFile(f"{place}: {name} is {json.dumps(value)[:60]}, and must be {rule}")
