@@ -907,6 +907,90 @@ def plot_costs(
     return ax
 
 
+def plot_alarms(
+    measurements: pd.DataFrame,
+    *,
+    names: Sequence[str],
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw when which line was alarmed: a row for each line, a place for each window.
+
+    ``names`` has the line of each row of ``measurements``; the lines stand in the order in which
+    they come, the first at the top. A filled square is an alarm, a dot a window without one, and
+    nothing where a window had too little to say. How far beyond its threshold a value lies is not
+    drawn.
+
+    >>> from utils.records import measurements
+    >>> table = measurements({
+    ...     "monitor": "drift", "metric": "psi", "value": 0.1, "alarm": week == 2,
+    ...     "window_start": f"2013-04-{1 + 7 * week:02}",
+    ...     "window_end": f"2013-04-{8 + 7 * week:02}"} for week in range(3))
+    >>> ax = plot_alarms(table, names=["distance"] * 3)
+    >>> [tick.get_text() for tick in ax.get_yticklabels()]
+    ['distance']
+    >>> plt.close(ax.figure)
+    """
+    names = pd.Series(list(names), index=measurements.index)
+    order = list(dict.fromkeys(names))
+    at = names.map({name: -place for place, name in enumerate(order)})
+    alarmed, judged = measurements["alarm"], measurements["value"].notna()
+    x = _middle(measurements)
+    with _drawing(ax, title) as ax:
+        quiet = judged & ~alarmed
+        ax.plot(x[quiet], at[quiet], ".", color="#B0B0B0", markersize=4)
+        ax.plot(x[alarmed], at[alarmed], "s", color=VERMILLION, markersize=8)
+        ax.set_yticks([-place for place in range(len(order))], order)
+        ax.tick_params(axis="y", labelcolor="black")
+        ax.grid(visible=False, axis="y")
+        ax.set_ylim(-len(order) + 0.4, 0.6)
+        ax.set_xlim(measurements["window_start"].min(), measurements["window_end"].max())
+        _time_axis(ax)
+        marks = [
+            tr(pt="■ alarme", en="■ alarm"),
+            tr(pt="· janela sem alarme", en="· window without one"),
+            tr(pt="vazio: dados de menos", en="empty: too little data"),
+        ]
+        _note(ax, [_window_length(measurements), *marks])
+    return ax
+
+
+def plot_shares(
+    shares: pd.DataFrame,
+    *,
+    feature: str,
+    title: str | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how a feature was distributed and how it is: two points for each of its bins.
+
+    ``shares`` has the columns ``bin`` (in words), ``reference`` and ``current`` (of 1), the first
+    bin at the top. A difference of two points has its chance too, which is not drawn here.
+
+    >>> shares = pd.DataFrame({
+    ...     "bin": ["≤ 100", "> 100"], "reference": [0.5, 0.5], "current": [0.2, 0.8]})
+    >>> ax = plot_shares(shares, feature="distance_miles")
+    >>> ax.get_xlabel().splitlines()[0]
+    'distance_miles'
+    >>> plt.close(ax.figure)
+    """
+    at = -np.arange(len(shares))
+    with _drawing(ax, title) as ax:
+        ax.hlines(at, shares["reference"], shares["current"], color="#B0B0B0", linewidth=1.4)
+        ax.plot(shares["reference"], at, "o", color=GREY, markerfacecolor="white", markersize=7)
+        ax.plot(shares["current"], at, "o", color=BLUE, markersize=7)
+        ax.set_yticks(at, [textwrap.shorten(str(each), 28) for each in shares["bin"]])
+        ax.tick_params(axis="y", labelcolor="black")
+        ax.grid(axis="x")
+        ax.grid(visible=False, axis="y")
+        ax.set_ylim(-len(shares) + 0.4, 0.6)
+        ax.set_xlim(left=0)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(round(value, 10))))
+        marks = [tr(pt="○ referência", en="○ reference"), tr(pt="● agora", en="● now")]
+        _note(ax, [tr(pt="parcela das linhas", en="share of the rows"), *marks], before=feature)
+    return ax
+
+
 # ---------------------------------------------------------------------------------------- showing
 
 MAX_BYTES = 60_000
