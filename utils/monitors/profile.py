@@ -16,7 +16,7 @@ value makes counting fail, and a feature's counts always sum to the rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -37,6 +37,8 @@ UNSEEN = "(unseen)"
 
 _MOST_RARE = 10_000
 _OWN_ROWS = 10
+_PIECE = 65_536
+_SHORT_RUN = 4_096
 
 Source = pd.DataFrame | pa.Table | pa.RecordBatch
 
@@ -190,15 +192,22 @@ class Binning:
         >>> Binning.fitted(reference).counts(current, np.array([0, 0, 1, 1]), 2).tolist()
         [[0, 1, 1, 0], [0, 1, 0, 1]]
         """
-        if block is None:
-            block = np.zeros(len(frame), dtype=np.int64)
-        return np.concatenate(
-            [
-                _by_block(codes, block, n_blocks, bins.n_bins + 1)
-                for bins, codes in zip(self.bins, self.codes(frame), strict=True)
-            ],
-            axis=1,
-        )
+        n_rows = _n_rows(frame)
+        runs = _runs(block, n_rows)
+        width = max((bins.n_bins + 1 for bins in self.bins), default=0)
+        base = block * width if runs is None else None
+        counts = np.zeros((n_blocks, self.n_cells), dtype=np.int64)
+        for bins, offset in zip(self.bins, self.offsets, strict=True):
+            cells = counts[:, offset : offset + bins.n_bins + 1]
+            column = _array(frame, bins.feature)
+            if runs is not None:
+                count = _counter(bins, column)
+                for start, stop, at in runs:
+                    cells[at] += count(start, stop)
+            else:
+                found = np.bincount(base + _codes(bins, column), minlength=n_blocks * width)
+                cells += found.reshape(n_blocks, width)[:, : bins.n_bins + 1]
+        return counts
 
     def codes(self, frame: Source) -> np.ndarray:
         """Return the cell of each row within its feature's, as integers (features × rows).
@@ -209,7 +218,7 @@ class Binning:
         >>> binning.codes(current).tolist()
         [[0, 1, 4], [1, 3, 0]]
         """
-        codes = np.empty((len(self.bins), len(frame)), dtype=np.intp)
+        codes = np.empty((len(self.bins), _n_rows(frame)), dtype=np.int32)
         for row, bins in zip(codes, self.bins, strict=True):
             row[:] = _codes(bins, _array(frame, bins.feature))
         return codes
@@ -218,9 +227,7 @@ class Binning:
 # ---------------------------------------------------------------------------- fitting the bins
 
 
-def _fitted(
-    name: str, array: np.ndarray | pa.Array | None, *, n_bins: int, max_categories: int
-) -> Bins:
+def _fitted(name: str, array: np.ndarray | pa.Array, *, n_bins: int, max_categories: int) -> Bins:
     if _is_number(array):
         values, present = _numbers(array)
         values = values if present is None else values[present]
@@ -230,7 +237,7 @@ def _fitted(
     if pa.types.is_boolean(array.type):
         return Bins(feature=name, kind="category", categories=("False", "True"))
     codes, texts = _coded(array)
-    count = pd.Series(np.bincount(codes[codes >= 0], minlength=len(texts)), index=texts.to_pylist())
+    count = pd.Series(np.bincount(codes, minlength=len(texts) + 1)[:-1], index=texts.to_pylist())
     count = count[count.index.notna()].groupby(level=0).sum()
     return _categories(name, count[count > 0], max_categories)
 
@@ -249,13 +256,14 @@ def _categories(name: str, count: pd.Series, max_categories: int) -> Bins:
 
 def _edges(values: np.ndarray, n_bins: int) -> tuple[float, ...]:
     """Return edges at quantiles, and around each value that has a bin to itself."""
-    values = values.astype(np.float64)
-    values = np.sort(values[np.isfinite(values)])
+    values = np.sort(values.astype(np.float64))
+    values = values[np.isfinite(values)]
     if not len(values):
-        return (0.0,)  # the infinities
-    distinct, count = np.unique(values, return_counts=True)
+        return (0.0,)  # between the infinities
+    starts = np.flatnonzero(np.append(True, values[1:] > values[:-1]))
+    distinct, count = values[starts], np.diff(np.append(starts, len(values)))
     alone = (count * n_bins >= len(values)) | (len(distinct) <= n_bins)
-    rest = np.repeat(distinct[~alone], count[~alone])
+    rest = values[~np.repeat(alone, count)] if alone.any() else values
     n_rest = n_bins - int(alone.sum())
     at_quantiles = np.ceil(np.arange(1, n_rest) * len(rest) / max(n_rest, 1)).astype(int) - 1
     below = np.concatenate([[_just_below(distinct[0])], distinct[:-1]])
@@ -282,19 +290,22 @@ def _interval_labels(edges: Sequence[float]) -> list[str]:
 
 
 def _names(source: Source) -> list[str]:
-    return [
-        str(each) for each in (source if isinstance(source, pd.DataFrame) else source.schema.names)
-    ]
+    is_frame = isinstance(source, pd.DataFrame)
+    return [str(each) for each in (source.columns if is_frame else source.schema.names)]
 
 
-def _array(source: Source, name: str) -> np.ndarray | pa.Array | None:
+def _n_rows(source: Source) -> int:
+    return len(source) if isinstance(source, pd.DataFrame) else source.num_rows
+
+
+def _array(source: Source, name: str) -> np.ndarray | pa.Array:
     """Return a column: numbers of NumPy as they are, anything else as Arrow has it.
 
-    A column that is not there is ``None``; of two of one name it is the first.
+    A column that is not there is all missing; of two of one name it is the first.
     """
     names = _names(source)
     if name not in names:
-        return pa.nulls(len(source) if isinstance(source, pd.DataFrame) else source.num_rows)
+        return pa.nulls(_n_rows(source))
     at = names.index(name)
     column = source.iloc[:, at] if isinstance(source, pd.DataFrame) else source.column(at)
     if isinstance(column, pd.Series):
@@ -353,6 +364,8 @@ def _numbers(array: np.ndarray | pa.Array) -> tuple[np.ndarray, np.ndarray | Non
         return values.to_numpy(dtype=np.float64, na_value=np.nan), None
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return np.full(len(array), np.nan), None
+    if pa.types.is_floating(array.type):
+        return array.to_numpy(zero_copy_only=False), None
     return _filled(array)
 
 
@@ -384,19 +397,30 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _coded(array: np.ndarray | pa.Array) -> tuple[np.ndarray, pa.Array]:
-    """Return the text of each row as its place among texts, -1 where missing, and the texts."""
-    if isinstance(array, np.ndarray):
-        array = pa.array(array, from_pandas=True)
-    kind = array.type
-    if not (_is_number(array) or _is_text(kind) or pa.types.is_dictionary(kind)):
-        array = _texts_of(array.to_pylist())
-    if not pa.types.is_dictionary(array.type):
-        array = array.dictionary_encode()
+    """Return the place of each row's text among the texts, beyond them where missing."""
+    array = _dictionary(
+        pa.array(array, from_pandas=True) if isinstance(array, np.ndarray) else array
+    )
     codes, present = _filled(array.indices)
     texts = array.dictionary
-    if not _is_text(texts.type):
-        texts = _texts_of(texts.to_pylist())
-    return codes if present is None else np.where(present, codes, -1), texts.cast(pa.large_string())
+    if present is not None:
+        codes = np.where(present, codes, np.intp(len(texts)))
+    return codes, texts.cast(pa.large_string()) if _is_text(texts.type) else _texts_of(
+        texts.to_pylist()
+    )
+
+
+def _dictionary(array: pa.Array) -> pa.DictionaryArray:
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return array
+    if pa.types.is_boolean(kind):
+        return pa.DictionaryArray.from_arrays(array.cast(pa.int8()), ["False", "True"])
+    if pa.types.is_null(kind):
+        array = array.cast(pa.large_string())
+    elif not (_is_number(array) or _is_text(kind)):
+        array = _texts_of(array.to_pylist())
+    return array.dictionary_encode()
 
 
 def _texts_of(values) -> pa.Array:
@@ -414,29 +438,74 @@ def _text(value) -> str | None:
 # ----------------------------------------------------------------------------------- counting
 
 
+def _runs(block: np.ndarray | None, n_rows: int) -> list[tuple[int, int, int]] | None:
+    """Return the stretches of rows of one block (from, to, block), none longer than the cache.
+
+    ``None`` says that they are too short to be counted one by one.
+    """
+    changes = np.empty(0, np.intp) if block is None else np.flatnonzero(block[1:] != block[:-1]) + 1
+    if len(changes) > n_rows // _SHORT_RUN:
+        return None
+    return [
+        (start, min(start + _PIECE, end), 0 if block is None else int(block[begin]))
+        for begin, end in pairwise([0, *changes.tolist(), n_rows])
+        for start in range(begin, end, _PIECE)
+    ]
+
+
+def _counter(bins: Bins, array: np.ndarray | pa.Array) -> Callable[[int, int], np.ndarray]:
+    """Return what counts the cells of the rows from one place to another."""
+    if bins.kind == "category":
+        codes, texts = _coded(array)
+        cell, n_cells = _cell_of(bins, texts), bins.n_bins + 1
+        if len(cell) > _PIECE:
+            codes, cell = cell[codes], np.arange(n_cells)
+
+        def count_texts(start: int, stop: int) -> np.ndarray:
+            of_text = np.bincount(codes[start:stop], minlength=len(cell))
+            return np.bincount(cell, weights=of_text, minlength=n_cells).astype(np.int64)
+
+        return count_texts
+
+    values, present = _numbers(array)
+    edges = _edges_for(values.dtype, bins.edges)
+
+    def count(start: int, stop: int) -> np.ndarray:
+        part = values[start:stop] if present is None else values[start:stop][present[start:stop]]
+        up_to = [np.count_nonzero(part <= edge) for edge in edges]
+        there = np.count_nonzero(part == part) if part.dtype.kind == "f" else len(part)
+        return np.diff([0, *up_to, there, stop - start])
+
+    return count
+
+
 def _codes(bins: Bins, array: np.ndarray | pa.Array) -> np.ndarray:
     """Return the cell of each row."""
     if bins.kind == "category":
         codes, texts = _coded(array)
-        return np.append(_cell_of(bins, texts), bins.n_bins)[codes]
+        return _cell_of(bins, texts)[codes]
     values, present = _numbers(array)
-    codes = np.zeros(len(values), dtype=np.intp)
-    for edge in _edges_for(values.dtype, bins.edges):
-        codes += values > edge
-    there = ~np.isnan(values) if present is None else present & ~np.isnan(values)
-    codes[~there] = bins.n_bins
+    edges = _edges_for(values.dtype, bins.edges)
+    codes = np.zeros(len(values), dtype=np.min_scalar_type(bins.n_bins))
+    for start in range(0, len(values), _PIECE):
+        part, its_codes = values[start : start + _PIECE], codes[start : start + _PIECE]
+        for edge in edges:
+            its_codes += part > edge
+    missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=bool)
+    codes[missing if present is None else missing | ~present] = bins.n_bins
     return codes
 
 
 def _cell_of(bins: Bins, texts: pa.Array) -> np.ndarray:
-    """Return the cell of each text."""
+    """Return the cell of each text, and of what is missing."""
     unseen, missing = bins.n_bins - 1, bins.n_bins
     other = bins.categories.index(OTHER) if OTHER in bins.categories else unseen
     place, named = _filled(pc.index_in(texts, value_set=bins._named))
     rest = np.full(len(texts), other if bins.is_open else unseen)
     rest[pc.is_in(texts, value_set=bins._rare).to_numpy(zero_copy_only=False)] = other
     cell = place if named is None else np.where(named, place, rest)
-    return np.where(texts.is_valid().to_numpy(zero_copy_only=False), cell, missing)
+    cell = np.where(texts.is_valid().to_numpy(zero_copy_only=False), cell, missing)
+    return np.append(cell, missing).astype(np.min_scalar_type(missing))
 
 
 def _edges_for(dtype: np.dtype, edges: Sequence[float]) -> list:
@@ -451,8 +520,3 @@ def _edges_for(dtype: np.dtype, edges: Sequence[float]) -> list:
         near = np.asarray(edges, dtype=np.float64).astype(dtype)
     low = np.where(near > np.asarray(edges), np.nextafter(near, dtype.type(-np.inf)), near)
     return list(low.astype(dtype))
-
-
-def _by_block(codes: np.ndarray, block: np.ndarray, n_blocks: int, n_cells: int) -> np.ndarray:
-    counts = np.bincount(block * n_cells + codes, minlength=n_blocks * n_cells)
-    return counts.reshape(n_blocks, n_cells)
