@@ -392,10 +392,11 @@ def _general(types: Mapping[str, int]) -> InferredType:
 
 
 def _of_text(column: pd.Series) -> dict[str, Any]:
-    counts = pd.Series(kinds.labels(column), dtype="object").value_counts()
-    by_count = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    codes, texts = kinds.coded(column)
+    counts = zip(texts, np.bincount(codes[codes >= 0], minlength=len(texts)), strict=True)
+    by_count = sorted((each for each in counts if each[1]), key=lambda each: (-each[1], each[0]))
     return {
-        "distinct_count": len(counts),
+        "distinct_count": len(by_count),
         "categories": tuple(
             CategoryBucket(value=value, count=int(count))
             for value, count in by_count[:_MOST_CATEGORIES]

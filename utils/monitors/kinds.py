@@ -59,20 +59,36 @@ def numbers(column: pd.Series) -> np.ndarray:
     return found
 
 
-def labels(column: pd.Series) -> np.ndarray:
-    """Return the values as text, to be told apart: whole numbers alike whatever their type.
+def coded(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Return the code of each value, -1 where missing, and the values as text, one for each code.
 
-    A missing value is ``None``.
+    Whole numbers are written alike whatever their type, so that 1 and 1.0 are one value.
 
-    >>> labels(pd.Series([1.0, 2.5, None])).tolist(), labels(pd.Series([1, 2])).tolist()
-    (['1', '2.5', None], ['1', '2'])
+    >>> codes, texts = coded(pd.Series([2.0, 1.5, None, 2.0]))
+    >>> codes.tolist(), texts.tolist()
+    ([0, 1, -1, 0], ['2', '1.5'])
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return _by_category(column, labels, missing=None)
-    found = np.full(len(column), None, dtype=object)
-    there = column.notna().to_numpy()
-    found[there] = [_label(value) for value in column.to_numpy(dtype=object)[there]]
-    return found
+        values, codes = column.cat.categories, column.cat.codes.to_numpy()
+    elif column.dtype.kind == "O" and not isinstance(column.dtype, pd.StringDtype):
+        there = column.notna().to_numpy()
+        texts = np.full(len(column), None, dtype=object)
+        texts[there] = [_text(value) for value in column.to_numpy(dtype=object)[there]]
+        return pd.factorize(texts)
+    else:
+        codes, values = pd.factorize(column)
+    return codes, np.array([_text(value) for value in values], dtype=object)
+
+
+def fits(found: np.ndarray, kind: str) -> np.ndarray:
+    """Return which kinds of value a column of a kind may hold: a number also whole numbers.
+
+    Every kind fits into a mixed column, and a missing value into any.
+
+    >>> fits(kinds(pd.Series([1, 2.5, None])), "whole number").tolist()
+    [True, False, True]
+    """
+    return np.isin(found, (MISSING, *_HOLDS.get(kind, range(len(NAMES)))))
 
 
 def kind_of(found: np.ndarray) -> str:
@@ -90,6 +106,8 @@ def kind_of(found: np.ndarray) -> str:
         return NAMES[FRACTION if FRACTION in there else WHOLE]
     return NAMES[there[0]] if len(there) == 1 else "mixed"
 
+
+_HOLDS = {name: (kind,) for kind, name in enumerate(NAMES)} | {"number": (WHOLE, FRACTION)}
 
 _KIND_OF_TYPE = {"i": WHOLE, "u": WHOLE, "b": TRUTH, "M": MOMENT, "U": TEXT, "m": OTHER, "c": OTHER}
 
@@ -148,7 +166,7 @@ def _float(number: Any) -> float:
         return np.inf if number > 0 else -np.inf
 
 
-def _label(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, (float, np.floating)) and np.isfinite(value) and value == np.rint(value):
         return str(int(value))
     return str(value)
