@@ -15,18 +15,22 @@ value makes counting fail, and a feature's counts always sum to the rows.
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import pairwise
-from typing import Literal
+from itertools import pairwise, zip_longest
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from utils.monitors import windows
 from utils.text import nearest
 
 OTHER = "(other)"
@@ -40,7 +44,14 @@ _OWN_ROWS = 10
 _PIECE = 65_536
 _SHORT_RUN = 4_096
 
+_MOST_WINDOWS = 100_000
+_READING = {"batch_size": _PIECE, "batch_readahead": 2, "fragment_readahead": 1}
+_VERSION = 1
+_ABOUT = b"vigia.profile"
+
 Source = pd.DataFrame | pa.Table | pa.RecordBatch
+Rows = Any
+"""A ``Source``, or an Arrow ``RecordBatchReader`` or ``Dataset``, or the path of Parquet."""
 
 
 # ------------------------------------------------------------------------------------- the bins
@@ -224,6 +235,309 @@ class Binning:
         return codes
 
 
+# ----------------------------------------------------------------------------------- the profile
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Profile:
+    """How many rows of each window fall into each cell of a binning.
+
+    Window i holds the times ``edges[i] <= t < edges[i+1]`` (microseconds since 1970, in UTC), and
+    ``counts[i]`` are its cells, in the order of the binning. The windows tile the period on one
+    grid (see ``windows.ORIGIN``), so those of two profiles fit. ``window=None`` is one window over
+    the period; without times there are no ``edges``, and one window of all rows.
+
+    It does not tell which features move together, nor anything finer than its bins: the raw rows
+    are not needed again, and cannot be had back.
+    """
+
+    binning: Binning
+    window: pd.Timedelta | None
+    edges: np.ndarray
+    counts: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("edges", "counts"):
+            mine = getattr(self, name).astype(np.int64)
+            mine.flags.writeable = False
+            object.__setattr__(self, name, mine)
+
+    @classmethod
+    def of(
+        cls,
+        source: Rows,
+        binning: Binning,
+        *,
+        window: windows.Length | None = None,
+        time_column: str | None = None,
+    ) -> Profile:
+        """Return the profile of a table, read once, batch by batch.
+
+        ``source`` is a ``DataFrame``; an Arrow ``Table``, ``RecordBatch``, ``RecordBatchReader`` or
+        ``Dataset``; a Parquet file, or a folder of them, where folders called ``key=value`` are
+        columns. Memory holds a few batches and the counts, whatever the number of rows. What one
+        file of a folder lacks, or has in another type, is counted as ``Binning`` says.
+
+        Raises ``ValueError`` for a window without a time column, for times that are missing or have
+        no zone, for more than 100,000 windows, and for a path without Parquet.
+
+        >>> loans = pd.DataFrame({
+        ...     "event_time": pd.to_datetime(["2024-01-01", "2024-01-01", "2024-01-03"], utc=True),
+        ...     "purpose": ["home", "school", None]})
+        >>> binning = Binning.fitted(loans, features=["purpose"])
+        >>> Profile.of(loans, binning, window="1D", time_column="event_time").counts.tolist()
+        [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
+        """
+        if window is not None:
+            window = windows.length(window, argument="window")
+            if time_column is None:
+                raise ValueError(f"window={window}: windows need a time_column")
+        total = _Sum(binning, window=window, is_timed=time_column is not None)
+        for batch in _batches(source, binning, time_column):
+            edges, block = _placed(batch, window=window, time_column=time_column)
+            n_blocks = 1 if time_column is None else max(len(edges) - 1, 0)
+            total.add(edges, binning.counts(batch, block, n_blocks))
+        return total.profile()
+
+    def merge(self, other: Profile) -> Profile:
+        """Return the profile of the rows of both: what profiling them together would give.
+
+        Raises ``ValueError`` for another binning, naming the first feature whose bins differ, for
+        another length of windows, and when one has times and the other has none.
+
+        >>> loans = pd.DataFrame({"purpose": ["home", "school", "home"]})
+        >>> day = Profile.of(loans, Binning.fitted(loans))
+        >>> day.merge(day) == day + day == Profile.of(pd.concat([loans, loans]), day.binning)
+        True
+        """
+        _check_alike(self, other)
+        total = _Sum(self.binning, window=self.window, is_timed=self.is_timed)
+        for each in (self, other):
+            total.add(each.edges, each.counts)
+        return total.profile()
+
+    __add__ = merge
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Profile)
+            and self.binning == other.binning
+            and self.window == other.window
+            and np.array_equal(self.edges, other.edges)
+            and np.array_equal(self.counts, other.counts)
+        )
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its rows have times; without, its one window is no window of time."""
+        return len(self.edges) > 0 or len(self.counts) == 0
+
+    def frame(self) -> pd.DataFrame:
+        """Return the counts as a tidy table: window_start, window_end, feature, bin, count.
+
+        >>> loans = pd.DataFrame({"purpose": ["home", "school", "home"]})
+        >>> table = Profile.of(loans, Binning.fitted(loans)).frame()
+        >>> print(table[["feature", "bin", "count"]].to_string(index=False))
+        feature       bin  count
+        purpose      home      2
+        purpose    school      1
+        purpose  (unseen)      0
+        purpose (missing)      0
+        """
+        n_windows, n_cells = self.counts.shape
+        moments = pd.to_datetime(self.edges if self.is_timed else [pd.NaT] * 2, unit="us", utc=True)
+        moments = moments.as_unit("us")
+        names = [(bins.feature, label) for bins in self.binning.bins for label in bins.labels]
+        features, labels = zip(*names, strict=True) if names else ((), ())
+        return pd.DataFrame(
+            {
+                "window_start": moments[:-1].repeat(n_cells),
+                "window_end": moments[1:].repeat(n_cells),
+                "feature": pd.array(features * n_windows, dtype="str"),
+                "bin": pd.array(labels * n_windows, dtype="str"),
+                "count": self.counts.ravel(),
+            }
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write it as Parquet: the tidy table, and in the file's metadata what else it takes.
+
+        >>> import tempfile
+        >>> loans = pd.DataFrame({"income": [1_000.5, 2_000.25, None]})
+        >>> profile = Profile.of(loans, Binning.fitted(loans))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     profile.save(f"{folder}/loans.parquet")
+        ...     Profile.load(f"{folder}/loans.parquet") == profile
+        True
+        """
+        import pyarrow.parquet as pq
+
+        about = {
+            "version": _VERSION,
+            "window_us": self.window and windows.whole_microseconds(self.window),
+            "edges": self.edges.tolist(),
+            "bins": [asdict(bins) | {"rare": sorted(bins.rare)} for bins in self.binning.bins],
+        }
+        table = pa.table({name: _to_arrow(column) for name, column in self.frame().items()})
+        pq.write_table(table.replace_schema_metadata({_ABOUT: json.dumps(about)}), path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Profile:
+        """Return what ``save`` wrote; ``ValueError`` for a file that it did not write."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path, partitioning=None)
+        about = json.loads((table.schema.metadata or {}).get(_ABOUT, "{}"))
+        if about.get("version") != _VERSION:
+            raise ValueError(f"path={str(path)!r} holds no profile of version {_VERSION}")
+        binning = Binning(tuple(_bins_from(each) for each in about["bins"]))
+        window = about["window_us"]
+        return cls(
+            binning=binning,
+            window=None if window is None else pd.Timedelta(window, "us"),
+            edges=np.array(about["edges"], dtype=np.int64),
+            counts=table["count"].to_numpy().reshape(-1, binning.n_cells),
+        )
+
+
+def _bins_from(values: dict) -> Bins:
+    lists = {name: tuple(values[name]) for name in ("edges", "categories")}
+    return Bins(**values | lists | {"rare": frozenset(values["rare"])})
+
+
+def _check_alike(one: Profile, other: Profile) -> None:
+    if one.binning != other.binning:
+        pairs = zip_longest(one.binning.bins, other.binning.bins)
+        mine, its = next(pair for pair in pairs if pair[0] != pair[1])
+        name = (mine or its).feature
+        raise ValueError(
+            f"other: its bins of {name!r} are not the same; profile both with one binning"
+        )
+    if one.window != other.window:
+        raise ValueError(f"other: its windows are of {other.window}, not of {one.window}")
+    if one.is_timed != other.is_timed:
+        raise ValueError("other: one of the two has windows of time and the other has none")
+
+
+class _Sum:
+    """The counts of windows, to which more are added as they come."""
+
+    def __init__(self, binning: Binning, *, window: pd.Timedelta | None, is_timed: bool) -> None:
+        self.binning, self.window = binning, window
+        self.edges = np.empty(0, dtype=np.int64)
+        self.counts = np.zeros((0 if is_timed else 1, binning.n_cells), dtype=np.int64)
+
+    def add(self, edges: np.ndarray, counts: np.ndarray) -> None:
+        if not len(counts):
+            return
+        if len(edges) and not len(self.edges):
+            self.edges, self.counts = edges, counts.copy()
+            return
+        at = 0
+        if len(edges):
+            self._reach(min(self.edges[0], edges[0]), max(self.edges[-1], edges[-1]))
+            at = np.searchsorted(self.edges, edges[0]) if self.window else 0
+        self.counts[at : at + len(counts)] += counts
+
+    def _reach(self, first: int, last: int) -> None:
+        if self.window is None:
+            self.edges = np.array([first, last])
+        elif first < self.edges[0] or last > self.edges[-1]:
+            step = _checked_step(self.window, first, last)
+            before, after = (self.edges[0] - first) // step, (last - self.edges[-1]) // step
+            self.edges = np.arange(first, last + step, step)
+            self.counts = np.pad(self.counts, ((before, after), (0, 0)))
+
+    def profile(self) -> Profile:
+        return Profile(
+            binning=self.binning, window=self.window, edges=self.edges, counts=self.counts
+        )
+
+
+def _placed(
+    batch: Source, *, window: pd.Timedelta | None, time_column: str | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the edges of the windows of a batch, and the window of each row."""
+    if time_column is None:
+        return np.empty(0, dtype=np.int64), None
+    times = _times(batch, time_column)
+    if window is None or not len(times):
+        return windows.cut(times, window=None), None
+    step = _checked_step(window, int(times.min()), int(times.max()))
+    edges = windows.cut(times, window=window)
+    return edges, (times - edges[0]) // step
+
+
+def _checked_step(window: pd.Timedelta, first: int, last: int) -> int:
+    step = windows.whole_microseconds(window)
+    if (last - first) // step > _MOST_WINDOWS:
+        first, last = windows.from_microseconds(first), windows.from_microseconds(last)
+        raise ValueError(
+            f"window={window}: from {first} to {last} there would be over {_MOST_WINDOWS:,} windows"
+        )
+    return step
+
+
+def _times(batch: Source, time_column: str) -> np.ndarray:
+    """Return the times of a batch as microseconds; refuse as ``windows.times`` does."""
+    if isinstance(batch, pd.DataFrame):
+        return windows.times(batch, time_column, argument="time_column")
+    there = time_column in batch.schema.names
+    column = batch.column(time_column) if there else pa.nulls(0)
+    if pa.types.is_timestamp(column.type) and column.type.tz and not column.null_count:
+        return _microseconds(column).to_numpy()
+    names = [time_column] if there else batch.schema.names
+    return windows.times(batch.select(names).to_pandas(), time_column, argument="time_column")
+
+
+# ------------------------------------------------------------------------------ batches of rows
+
+
+def _batches(source: Rows, binning: Binning, time_column: str | None) -> Iterator[Source]:
+    """Yield a source in pieces, each with those of the columns that it has."""
+    if isinstance(source, pd.DataFrame | pa.RecordBatch):
+        yield source
+    elif isinstance(source, pa.Table):
+        yield from source.to_batches(max_chunksize=_PIECE)
+    elif isinstance(source, pa.RecordBatchReader):
+        yield from source
+    else:
+        columns = [*binning.features, *([] if time_column is None else [time_column])]
+        if isinstance(source, str | os.PathLike):
+            yield from _from_parquet(Path(source), columns, binning)
+        else:
+            there = [name for name in source.schema.names if name in columns]
+            yield from source.to_batches(columns=there, **_READING)
+
+
+def _from_parquet(path: Path, columns: list[str], binning: Binning) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of each file by its own schema; few categories come as codes."""
+    import pyarrow.dataset as ds
+
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files or not path.exists():
+        raise ValueError(f"source={str(path)!r}: no Parquet file, nor a folder that holds one")
+    few = [bins.feature for bins in binning.bins if bins.kind == "category" and not bins.is_open]
+    reading = ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
+    dataset = ds.dataset(
+        files,
+        format=ds.ParquetFileFormat(dictionary_columns=few, default_fragment_scan_options=reading),
+        partitioning=ds.partitioning(flavor="hive"),
+        partition_base_dir=str(path),
+    )
+    for fragment in dataset.get_fragments():
+        schema = fragment.physical_schema
+        there = [name for name in schema.names if name in columns]
+        keys = ds.get_partition_keys(fragment.partition_expression)
+        keys = {
+            name: value for name, value in keys.items() if name in columns and name not in there
+        }
+        for batch in fragment.to_batches(schema=schema, columns=there, **_READING):
+            for name, value in keys.items():
+                batch = batch.append_column(name, pa.repeat(value, batch.num_rows))
+            yield batch
+
+
 # ---------------------------------------------------------------------------- fitting the bins
 
 
@@ -324,7 +638,8 @@ def _array(source: Source, name: str) -> np.ndarray | pa.Array:
 def _to_arrow(column: pd.Series) -> pa.Array | pa.ChunkedArray:
     """Return a column as Arrow; what Arrow has no one type for is text."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
-        column = column.dt.tz_convert(None)
+        times = pa.array(column.dt.tz_convert(None).to_numpy(), from_pandas=True)
+        return times.cast(pa.timestamp(times.type.unit, "UTC"))
     values = column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
     try:
         return pa.array(values, from_pandas=True)
