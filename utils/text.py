@@ -188,6 +188,31 @@ def metric_name(metric: str) -> str:
         "domain_auc_drop": tr(
             pt="queda da AUC do classificador de domínio", en="drop of the domain classifier's AUC"
         ),
+        "count": tr(pt="linhas", en="rows"),
+        "selection_rate": tr(pt="taxa de seleção", en="selection rate"),
+        "false_positive_rate": tr(pt="taxa de falsos positivos", en="false positive rate"),
+        "selection_rate_difference": tr(
+            pt="diferença na taxa de seleção", en="difference in selection rate"
+        ),
+        "recall_difference": tr(pt="diferença na revocação", en="difference in recall"),
+        "false_positive_rate_difference": tr(
+            pt="diferença na taxa de falsos positivos", en="difference in false positive rate"
+        ),
+        "demographic_parity_difference": tr(
+            pt="diferença de paridade demográfica", en="demographic parity difference"
+        ),
+        "demographic_parity_ratio": tr(
+            pt="razão de paridade demográfica", en="demographic parity ratio"
+        ),
+        "equal_opportunity_difference": tr(
+            pt="diferença de igualdade de oportunidade", en="equal opportunity difference"
+        ),
+        "equalized_odds_difference": tr(
+            pt="diferença de chances equalizadas", en="equalized odds difference"
+        ),
+        "importance": tr(pt="importância, |SHAP| médio", en="importance, mean |SHAP|"),
+        "importance_share": tr(pt="parcela da importância", en="share of the importance"),
+        "ndcg": tr(pt="ordem das importâncias (NDCG)", en="ranking of the importances (NDCG)"),
     }
     return names.get(metric, metric.replace("_", " "))
 
