@@ -151,8 +151,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def measurements(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Return rows as the measurements table: every column there, each with its type.
+def measurements(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFrame:
+    """Return rows, or a frame of them, as the measurements table: every column, each of its type.
 
     A row names ``monitor``, ``metric``, ``window_start``, ``window_end`` and ``value``; what else
     it leaves out is missing (``NaN``, ``NaT``, ``""``), and no alarm. Times are in UTC.
@@ -167,14 +167,15 @@ def measurements(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = list(rows)
-    unknown = {key for row in rows for key in row} - set(MEASUREMENT_COLUMNS)
+    if not isinstance(rows, pd.DataFrame):
+        rows = pd.DataFrame(list(rows))
+    unknown = set(rows.columns) - set(MEASUREMENT_COLUMNS)
     if unknown:
         raise ValueError(
             f"rows: {', '.join(sorted(unknown))} is no column of the measurements table "
             f"({', '.join(MEASUREMENT_COLUMNS)})"
         )
-    table = pd.DataFrame(rows, columns=list(MEASUREMENT_COLUMNS))
+    table = rows.reindex(columns=list(MEASUREMENT_COLUMNS)).reset_index(drop=True)
     for name in ("monitor", "metric", "feature", "group"):
         table[name] = table[name].astype("object").fillna("").astype("str")
     for name in ("window_start", "window_end", "known_as_of"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -98,6 +98,37 @@ _SCALES: dict[str, tuple[Callable, Callable, Callable]] = {
 }
 """Scales on which a metric is unbounded, so that its interval stays where the metric can be:
 any number; above 0; between 0 and 1; below 1."""
+
+
+def spread(
+    values: np.ndarray,
+    errors: np.ndarray,
+    *,
+    n_units: int,
+    scales: Sequence[str],
+    level: float = 0.95,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the interval of each value, on its own scale: value ± t · standard error.
+
+    ``scales`` are those of ``bootstrap_t``, one a value; t has n_units - 1 degrees of freedom.
+    ``NaN`` where the value or its error is not known, the error is 0, or the value is at the bound
+    of its scale.
+
+    >>> low, high = spread(np.array([0.5]), np.array([0.1]), n_units=50, scales=["logit"])
+    >>> print(low.round(2), high.round(2))
+    [0.31] [0.69]
+    """
+    low, high = np.full(len(values), np.nan), np.full(len(values), np.nan)
+    t = stdtrit(n_units - 1, (1 + checked_level(level)) / 2) if n_units > 1 else np.nan
+    for scale in set(scales):
+        at = np.array([each == scale for each in scales]) & (errors > 0)
+        to_scale, slope, back = _SCALES[scale]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            middle, half = to_scale(values[at]), t * errors[at] * slope(values[at])
+            is_known = np.isfinite(middle) & np.isfinite(half)
+            low[at] = np.where(is_known, back(middle - half), np.nan)
+            high[at] = np.where(is_known, back(middle + half), np.nan)
+    return low, high
 
 
 def bootstrap_t(

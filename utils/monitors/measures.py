@@ -11,8 +11,9 @@ A ``Measure`` says what it sums (``cells``) and what it makes of the sums (``val
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,45 @@ class Measure(Protocol):
 
     def counts(self, current: np.ndarray) -> np.ndarray:
         """Return on how many rows each value rests (…, lines)."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Only:
+    """Some of the lines of a measure, as a measure."""
+
+    whole: Measure
+    at: tuple[int, ...]
+
+    @classmethod
+    def of(cls, whole: Measure, is_wanted: Callable[[Line], bool]) -> Only:
+        """Return the lines that are wanted."""
+        return cls(whole=whole, at=tuple(n for n, x in enumerate(whole.lines) if is_wanted(x)))
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return tuple(self.whole.lines[n] for n in self.at)
+
+    @property
+    def n_cells(self) -> int:
+        return self.whole.n_cells
+
+    def cells(self, frame: pd.DataFrame, block: np.ndarray, n_blocks: int) -> np.ndarray:
+        return self.whole.cells(frame, block, n_blocks)
+
+    def values(self, current: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        return self.whole.values(current, reference)[..., list(self.at)]
+
+    def counts(self, current: np.ndarray) -> np.ndarray:
+        return self.whole.counts(current)[..., list(self.at)]
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """A measure that can tell what moved within a line, as evidence beside its value."""
+
+    def moved(self, line: int, current: np.ndarray, reference: np.ndarray) -> str:
+        """Return a sentence in the language in force, from the sums of a window (cells)."""
         ...
 
 

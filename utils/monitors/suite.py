@@ -1,0 +1,649 @@
+"""The whole dashboard over one frame: every monitor, one table, one budget of false alarms.
+
+``fitted`` learns from a reference in which all was well: what each line looks like, how far it
+strays from window to window, and so where the thresholds lie that keep the budget for all lines
+together. ``Monitors.run`` measures a later frame by them, and says what it found: the measurements,
+and alerts with their evidence and one action.
+
+>>> rng = np.random.default_rng(0)
+>>> def waits(start, days, mean):
+...     times = pd.date_range(start, periods=days * 24, freq="1h", tz="UTC")
+...     return pd.DataFrame({"event_time": times, "wait_min": rng.gamma(4, mean / 4, len(times))})
+>>> roles = Roles(time_column="event_time", features=("wait_min",))
+>>> monitors = fitted(waits("2024-01-01", 182, 10.0), roles, false_alarms_per_year=1, rng=rng)
+>>> findings = monitors.run(waits("2024-07-01", 28, 14.0))
+>>> sorted({alert.metric for alert in findings.alerts})
+['jensen_shannon', 'out_of_bounds_rate']
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from utils.monitors import windows
+from utils.monitors.alerts import LABEL_DRIFT, PREDICTION_DRIFT, Alert, alerts_of
+from utils.monitors.blocks import LABELLED, OWN_CELLS, ROWS, Counted, Grid, counted, slices_for
+from utils.monitors.drift import Distances
+from utils.monitors.estimation import LEAST_ROWS, ErrorModel, Estimated
+from utils.monitors.fairness import Fairness
+from utils.monitors.infrastructure import Latency
+from utils.monitors.intervals import checked_level, spread, wilson
+from utils.monitors.measures import Line, Measure, Only, Tells
+from utils.monitors.quality import Rates
+from utils.monitors.realised import Realised
+from utils.monitors.thresholds import (
+    Blocks,
+    Calibration,
+    QuietWindows,
+    Shape,
+    calibration,
+    dependence,
+)
+from utils.records import measurements
+from utils.text import nearest, number, tr
+
+Task = Literal["classification", "regression"]
+
+YEAR = pd.Timedelta(365.25, "D")
+_INTERVAL_DRAWS = 200
+_EMPTIEST = 0.05
+_STEPS = (1, 2, 3, 4, 6, 8, 11, 16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roles:
+    """Which column of a frame is what; ``None`` where there is none.
+
+    Raises ``ValueError`` for a column with two roles, and for a task that is none.
+    """
+
+    time_column: str = "event_time"
+    features: tuple[str, ...] = ()
+    task: Task | None = None
+    prediction_column: str | None = None
+    score_column: str | None = None
+    label_column: str | None = None
+    known_at_column: str | None = None
+    group_columns: tuple[str, ...] = ()
+    latency_column: str | None = None
+    client_column: str | None = None
+    positive: Any = None
+
+    def __post_init__(self) -> None:
+        if self.task not in (None, "classification", "regression"):
+            raise ValueError(f"task={self.task!r}: {nearest(str(self.task), _TASKS)}")
+        alone = {name: getattr(self, name) for name in _ALONE if getattr(self, name) is not None}
+        for name, column in alone.items():
+            others = [other for other, same in alone.items() if same == column and other != name]
+            if others or column in self.features:
+                raise ValueError(f"{name}={column!r} is {(*others, 'features')[0]} too")
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Yield each role that is taken, and the column that takes it."""
+        for name in (*_ALONE, "latency_column", "client_column"):
+            if getattr(self, name) is not None:
+                yield name, getattr(self, name)
+        for name in ("features", "group_columns"):
+            for column in getattr(self, name):
+                yield name, column
+
+
+_TASKS = ("classification", "regression")
+_ALONE = ("time_column", "prediction_column", "score_column", "label_column", "known_at_column")
+
+
+# ------------------------------------------------------------------------------- the dashboard
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What a run found: the measurements of every line in every window, and the alerts."""
+
+    measurements: pd.DataFrame
+    alerts: list[Alert]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitors:
+    """Every monitor, calibrated on a reference; made by ``fitted``.
+
+    Thresholds are those of a window's own shape (its rows, those with a label, the part of it that
+    was recorded), found when a window of that shape is first seen, and kept.
+    """
+
+    roles: Roles
+    measures: tuple[Measure, ...]
+    grid: Grid
+    quiet: QuietWindows
+    false_alarms_per_year: float
+    critical_per_year: float
+    persistence: int
+    level: float
+    draws: int
+    seed: int
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def lines(self) -> tuple[Line, ...]:
+        """Every line of the dashboard, in the order of the measurements of a window."""
+        return tuple(line for each in self.measures for line in each.lines)
+
+    @property
+    def windows_a_year(self) -> float:
+        return windows.whole_microseconds(YEAR) / self.grid.window
+
+    @property
+    def least_budget(self) -> float:
+        """The fewest false alarms a year of which the reference can have seen one."""
+        n = self.quiet.n_independent
+        return self.windows_a_year / (n + 1)
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know before trusting the thresholds, in the language in force."""
+        notes = []
+        if self.quiet.dependence.is_dependent:
+            n = number(self.quiet.n_independent, digits=2)
+            notes.append(
+                tr(
+                    pt="Na referência, uma parte da janela depende da anterior: as janelas quietas "
+                    f"são trechos inteiros dela, dos quais cerca de {n} são independentes.",
+                    en="In the reference a part of a window depends on the one before it: quiet "
+                    f"windows are whole stretches of it, of which about {n} are independent.",
+                )
+            )
+        if self.least_budget > self.false_alarms_per_year:
+            asked = number(self.false_alarms_per_year, digits=3)
+            least = number(self.least_budget, digits=2)
+            notes.append(
+                tr(
+                    pt=f"A referência é curta para {asked} alarme(s) falso(s) por ano: o mais raro "
+                    f"que ela pode mostrar acontece {least} vezes por ano. Daí em diante os "
+                    "limiares são extrapolados, e mais largos.",
+                    en=f"The reference is too short for {asked} false alarm(s) a year: the rarest "
+                    f"that it can show happens {least} times a year. From there on the thresholds "
+                    "are extrapolated, and wider.",
+                )
+            )
+        return notes
+
+    # ------------------------------------------------------------------------------- measuring
+
+    def run(
+        self,
+        current: pd.DataFrame,
+        *,
+        known_as_of: windows.Moment | None = None,
+        until: windows.Moment | None = None,
+    ) -> Findings:
+        """Return what the monitors find in a frame: each line in each window of it.
+
+        With ``known_as_of``, later rows are not there, and labels that became known later are
+        missing. ``until`` is the end of what was recorded, the last row unless given: silence
+        before it is a finding. The frame may begin and end within a window, which is then judged by
+        what a quiet window shows in that part.
+
+        A window with less than about a sixteenth of the usual rows is measured and not judged.
+
+        Raises ``ValueError`` for a column of a role that is missing, and for no rows.
+        """
+        as_of = windows.moment(known_as_of, argument="known_as_of")
+        end = windows.moment(until, argument="until")
+        frame = ordered(current, self.roles, known_as_of=as_of, argument="current")
+        numbers, blocks, there = counted(
+            frame,
+            self.measures,
+            grid=self.grid,
+            n_slices=self.quiet.blocks.n_slices,
+            time_column=self.roles.time_column,
+            label_column=self.roles.label_column,
+            until=None if end is None else windows.whole_microseconds(end),
+        ).by_window()
+        sums, total = blocks.sum(axis=1), self.quiet.blocks.total
+        counts, values = self._counts(sums), self._values(sums, total)
+        judged = [self._judged(*each) for each in zip(values, there, sums, strict=True)]
+        bounds = np.stack([each.bounds for each in judged], axis=1)
+        alarm = _persistent((values < bounds[0]) | (values > bounds[1]), self.persistence)
+        table = self._table(
+            numbers,
+            value=values,
+            n_current=counts.round(),
+            alarm=alarm,
+            threshold_low=bounds[0],
+            threshold_high=bounds[1],
+            n_reference=np.broadcast_to(self._counts(total).round(), counts.shape),
+            **self._intervals(values, counts, blocks, there),
+        ).assign(known_as_of=as_of)
+        alerts = alerts_of(
+            measurements(table),
+            n_lines=len(self.lines),
+            per_year=np.stack([each.per_year for each in judged]).ravel(),
+            is_critical=(np.stack([each.is_critical for each in judged]) & alarm).ravel(),
+            usual=np.tile(self._values(total, total), len(values)),
+            moved=lambda row: self._moved(row % len(self.lines), sums[row // len(self.lines)]),
+        )
+        return Findings(measurements=measurements(table), alerts=alerts)
+
+    def _table(self, numbers: np.ndarray, **columns: np.ndarray) -> pd.DataFrame:
+        """Return arrays (windows × lines) as columns, beside the line and window of each row."""
+        starts = self.grid.starts(numbers)
+        named = {
+            name: np.tile([getattr(line, name) for line in self.lines], len(numbers))
+            for name in ("monitor", "metric", "feature", "group")
+        }
+        return pd.DataFrame(
+            named
+            | {
+                "window_start": np.repeat(starts, len(self.lines)),
+                "window_end": np.repeat(starts + self.grid.length, len(self.lines)),
+            }
+            | {name: values.ravel() for name, values in columns.items()}
+        )
+
+    @cached_property
+    def _cells(self) -> tuple[slice, ...]:
+        """Where the cells of each measure are."""
+        ends = OWN_CELLS + np.cumsum([0, *(each.n_cells for each in self.measures)])
+        return tuple(slice(a, b) for a, b in itertools.pairwise(ends))
+
+    def _values(self, current: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Return the value of each line, ``NaN`` where it rests on too few rows."""
+        found = [
+            each.values(current[..., cells], reference[..., cells])
+            for each, cells in zip(self.measures, self._cells, strict=True)
+        ]
+        least = np.array([line.minimum for line in self.lines])
+        return np.where(self._counts(current) >= least, np.concatenate(found, axis=-1), np.nan)
+
+    def _counts(self, current: np.ndarray) -> np.ndarray:
+        found = [
+            each.counts(current[..., cells])
+            for each, cells in zip(self.measures, self._cells, strict=True)
+        ]
+        return np.concatenate(found, axis=-1)
+
+    def _moved(self, line: int, sums: np.ndarray) -> str:
+        """Return what moved most within a line, as its measure tells it."""
+        for measure, cells in zip(self.measures, self._cells, strict=True):
+            if line < len(measure.lines):
+                told = measure.moved if isinstance(measure, Tells) else None
+                return told(line, sums[cells], self.quiet.blocks.total[cells]) if told else ""
+            line -= len(measure.lines)
+        raise IndexError(line)
+
+    def _intervals(
+        self, values: np.ndarray, counts: np.ndarray, blocks: np.ndarray, there: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """Return the interval of each value: blocks of window and reference are drawn anew.
+
+        A share that is 0 or 1 has none of these, and takes Wilson's.
+        """
+        rng = np.random.default_rng([self.seed, 1])
+        references = self.quiet.references(draws=_INTERVAL_DRAWS, rng=rng)
+        scales = [line.scale for line in self.lines]
+        low, high = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
+        for at, own in enumerate(blocks):
+            own = own[there[at]]
+            k = len(own)
+            if k < 2:
+                continue
+            weights = rng.multinomial(k, np.full(k, 1 / k), size=_INTERVAL_DRAWS)
+            error = _deviation(self._values(weights @ own, references)) * np.sqrt(k / (k - 1))
+            low[at], high[at] = spread(
+                values[at], error, n_units=k, scales=scales, level=self.level
+            )
+        share = np.array([scale == "logit" for scale in scales]) & np.isin(values, (0.0, 1.0))
+        least, most = wilson(np.where(share, values, 0) * counts, counts, level=self.level)
+        return {"low": np.where(share, least, low), "high": np.where(share, most, high)}
+
+    # ------------------------------------------------------------------------------- judging
+
+    def _judged(self, values: np.ndarray, there: np.ndarray, sums: np.ndarray) -> _Judged:
+        """Return how strange the lines of a window are, by what quiet windows like it show."""
+        shape = self._shape(there, sums)
+        if shape is None:
+            unknown = np.full(values.shape, np.nan)
+            never = np.zeros(values.shape, dtype=bool)
+            return _Judged(bounds=np.stack([unknown] * 2), per_year=unknown, is_critical=never)
+        learned = self._once(shape, lambda: self._calibrated(shape))
+        rarity = learned.rarity(values)
+        return _Judged(
+            bounds=np.stack(learned.bounds()),
+            per_year=learned.chance(rarity) * self.windows_a_year,
+            is_critical=rarity > learned.critical,
+        )
+
+    def _shape(self, there: np.ndarray, sums: np.ndarray) -> Shape | None:
+        """Return what a window is like, or ``None`` where it has too few rows to be judged."""
+        places = np.flatnonzero(there)
+        if not len(places):
+            return None
+        n = self.quiet.blocks.n_slices
+        whole = Shape(first=int(places[0]), last=int(places[-1]), slices=n, labelled=n)
+        usual = self._once(("rows", whole), lambda: self._drawn(whole)[:, 0, :OWN_CELLS])
+        slices = _worth(sums[ROWS], usual[:, ROWS], n_slices=n)
+        labelled = _worth(sums[LABELLED], usual[:, LABELLED], n_slices=n)
+        if not slices and sums[ROWS]:
+            return None
+        return replace(whole, slices=slices or n, labelled=labelled or 1)
+
+    def _once(self, key: Any, make: Callable[[], Any]) -> Any:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+    def _drawn(self, shape: Shape) -> np.ndarray:
+        return self.quiet.windows(
+            shape, draws=self.draws, in_a_row=self.persistence, rng=self._rng(shape)
+        )
+
+    def _rng(self, shape: Shape) -> np.random.Generator:
+        return np.random.default_rng(
+            [self.seed, 2, shape.first, shape.last, shape.slices, shape.labelled]
+        )
+
+    def _calibrated(self, shape: Shape) -> Calibration:
+        rng = self._rng(shape)
+        current = self.quiet.windows(shape, draws=self.draws, in_a_row=self.persistence, rng=rng)
+        reference = self.quiet.references(draws=self.draws, rng=rng)[:, None]
+        values, n_current = self._values(current, reference), self._counts(current)
+        n_reference = self._counts(reference)
+        share = np.array([line.scale == "logit" for line in self.lines])
+        sides = np.array([line.side for line in self.lines])
+        toward_bad = np.where(sides == "low", -1, 1)
+        unseen = _unseen_events(n_current, n_reference, rng=rng)
+        values = values + np.where(share, toward_bad * unseen, 0.0)
+        return calibration(
+            values,
+            high_is_bad=sides != "low",
+            low_is_bad=sides != "high",
+            chance=self.false_alarms_per_year / self.windows_a_year,
+            critical_chance=self.critical_per_year / self.windows_a_year,
+            n_independent=self.quiet.n_independent,
+            least_excess=np.where(share, _one_event(n_current, n_reference), 0.0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    bounds: np.ndarray  # (low and high × lines)
+    per_year: np.ndarray
+    is_critical: np.ndarray
+
+
+def _worth(rows: float, usual: np.ndarray, *, n_slices: int) -> int:
+    """Return how many slices of its blocks a window's rows are worth: all, if it has enough.
+
+    Enough is what all but the emptiest quiet windows have.
+    """
+    if rows >= np.quantile(usual, _EMPTIEST):
+        return n_slices
+    share = rows / np.median(usual)
+    return max((each for each in _STEPS if each <= n_slices * share), default=0)
+
+
+def _unseen_events(
+    n_current: np.ndarray, n_reference: np.ndarray, *, rng: np.random.Generator
+) -> np.ndarray:
+    """Return a share of events in each window that the reference need not have shown by chance.
+
+    What was never seen in N rows may still happen: with Jeffreys' prior of half an event, a window
+    of n rows has a negative binomial number of them.
+    """
+    n, of = np.maximum(n_current, 1), np.maximum(n_reference, 1)
+    return rng.negative_binomial(0.5, of / (of + n)) / n
+
+
+def _one_event(n_current: np.ndarray, n_reference: np.ndarray) -> np.ndarray:
+    """Return the least mean excess of a share's tail: what one event more is worth (lines).
+
+    One event that the reference never had is as rare as ``_unseen_events`` makes it, and no rarer.
+    """
+    n = np.maximum(np.median(n_current, axis=(0, 1)), 1)
+    of = np.maximum(np.median(n_reference, axis=(0, 1)), 1)
+    rarity = np.log(2 * (of + n) / n)
+    return 1 / n / np.maximum(rarity + np.log(0.02), 1.0)
+
+
+def _persistent(outside: np.ndarray, persistence: int) -> np.ndarray:
+    """Return where a line is outside in this window and in those just before (windows × lines)."""
+    alarm = outside.copy()
+    for back in range(1, persistence):
+        alarm[back:] &= outside[:-back]
+        alarm[:back] = False
+    return alarm
+
+
+def _deviation(draws: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of the draws that are known (draws × lines)."""
+    known = ~np.isnan(draws)
+    n = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, draws, 0).sum(axis=0) / n
+    return np.sqrt((np.where(known, draws - mean, 0) ** 2).sum(axis=0) / n)
+
+
+# ------------------------------------------------------------------------------- fitting it
+
+
+def ordered(
+    frame: pd.DataFrame,
+    roles: Roles,
+    *,
+    argument: str,
+    known_as_of: pd.Timestamp | None = None,
+) -> pd.DataFrame:
+    """Return a frame in order of time, as far as it is known.
+
+    Raises ``ValueError`` for a column of a role that is missing, and for no rows.
+    """
+    for name, column in roles.named():
+        windows.column(frame, column, argument=name)
+    times = windows.times(frame, roles.time_column, argument="time_column")
+    there = np.ones(len(frame), dtype=bool)
+    if known_as_of is not None:
+        now = windows.whole_microseconds(known_as_of)
+        there = times <= now
+        if roles.label_column is not None and roles.known_at_column is not None:
+            known = windows.microseconds(frame[roles.known_at_column], argument="known_at_column")
+            is_known = (known <= now) & frame[roles.known_at_column].notna().to_numpy()
+            label = frame[roles.label_column].where(is_known)
+            frame = frame.assign(**{roles.label_column: label})
+    if not there.any():
+        raise ValueError(f"{argument}: has no rows" + (" by then" if len(frame) else ""))
+    order = np.argsort(times, kind="stable")
+    return frame.iloc[order[there[order]]].reset_index(drop=True)
+
+
+def fitted(
+    reference: pd.DataFrame,
+    roles: Roles,
+    *,
+    rng: np.random.Generator,
+    window: windows.Length = "7D",
+    false_alarms_per_year: float = 4.0,
+    critical_per_year: float | None = None,
+    persistence: int = 1,
+    measures: Sequence[Measure] | None = None,
+    level: float = 0.95,
+    draws: int = 2000,
+) -> Monitors:
+    """Return the monitors, with thresholds that keep a budget of false alarms for all of them.
+
+    A false alarm is a window in which nothing changed and in which some line alarms (with
+    ``persistence``, has alarmed in that many windows in a row). Of these there are to be
+    ``false_alarms_per_year``, on average over references such as this one; of those that are
+    critical a tenth, unless ``critical_per_year`` says otherwise. ``measures`` are those that
+    the roles allow (``measures_for``) unless given.
+
+    **What it does not tell.** The reference is held to be quiet and like the time that follows: a
+    season that it has not seen is a change, and alarms. The budget is kept on average; how many
+    false alarms one year has varies, the more the shorter the reference. ``Monitors.notes`` says
+    when it is too short for the budget.
+
+    Raises ``ValueError`` naming the argument, the value and the rule.
+    """
+    length = windows.length(window, argument="window")
+    a_year = YEAR / length
+    _check_budget("false_alarms_per_year", false_alarms_per_year, a_year, window)
+    if critical_per_year is None:
+        critical_per_year = false_alarms_per_year / 10
+    _check_budget("critical_per_year", critical_per_year, a_year, window)
+    for name, value in (("persistence", persistence), ("draws", draws)):
+        if value < 1 or value != int(value):
+            raise ValueError(f"{name}={value!r}: a whole number of 1 or more is needed")
+    grid = Grid.of(length)
+    frame = ordered(reference, roles, argument="reference")
+    if measures is None:
+        measures = measures_for(frame, roles, grid=grid)
+    if not sum(len(each.lines) for each in measures):
+        raise ValueError("roles: name nothing that can be measured; features are needed")
+    n_cells = OWN_CELLS + sum(each.n_cells for each in measures)
+    times = windows.times(frame, roles.time_column, argument="time_column")
+    first, last = grid.place(times[[0, -1]])
+    seen = counted(
+        frame,
+        measures,
+        grid=grid,
+        n_slices=slices_for(int(last - first) + 1, n_cells),
+        time_column=roles.time_column,
+        label_column=roles.label_column,
+    )
+    blocks = _blocks(seen, window=window)
+    generator = np.random.default_rng(rng.integers(2**63))
+    return Monitors(
+        roles=roles,
+        measures=tuple(measures),
+        grid=grid,
+        quiet=QuietWindows(
+            blocks=blocks,
+            is_labelled=_labelled_cells(measures),
+            dependence=dependence(blocks, rng=generator),
+        ),
+        false_alarms_per_year=float(false_alarms_per_year),
+        critical_per_year=float(critical_per_year),
+        persistence=int(persistence),
+        level=checked_level(level),
+        draws=int(draws),
+        seed=int(rng.integers(2**63)),
+    )
+
+
+def _check_budget(name: str, value: float, a_year: float, window: windows.Length) -> None:
+    if not 0 < value <= a_year / 2:
+        raise ValueError(
+            f"{name}={value!r}: with window={window!r} there are {a_year:.1f} windows a year; "
+            f"a number above 0 and up to half of them, {a_year / 2:.1f}, is needed"
+        )
+
+
+def _blocks(seen: Counted, *, window: windows.Length) -> Blocks:
+    """Return the blocks of a reference, without those at its ends that it only just reaches."""
+    enough = seen.covered.mean(axis=1) >= 0.5
+    first, last = np.flatnonzero(enough)[[0, -1]] if enough.any() else (0, -1)
+    kept = slice(first, last + 1)
+    n_windows = (last + 1 - first) / seen.grid.per_window
+    if n_windows < 2:
+        raise ValueError(
+            f"window={window!r}: the reference covers {n_windows:.1f} windows; two whole ones at "
+            "least are needed, and many more for a rare false alarm"
+        )
+    return Blocks(
+        cells=seen.cells[kept],
+        rows=seen.cells[kept, :, ROWS],
+        phase=(seen.numbers[kept] % seen.grid.n_phases).astype(np.intp),
+        n_phases=seen.grid.n_phases,
+        per_window=seen.grid.per_window,
+    )
+
+
+def _labelled_cells(measures: Sequence[Measure]) -> np.ndarray:
+    """Return which cells rest on rows with a label: those of measures all of whose lines do."""
+    own = [False, True]
+    each = [
+        np.full(measure.n_cells, bool(measure.lines) and all(x.labelled for x in measure.lines))
+        for measure in measures
+    ]
+    return np.concatenate([own, *each])
+
+
+def measures_for(frame: pd.DataFrame, roles: Roles, *, grid: Grid) -> list[Measure]:
+    """Return the measures that the roles allow, in the order of the dashboard.
+
+    Of every frame the rates of its quality and the drift of its features; of what the model said
+    the drift of its predictions or scores; with labels the drift of these, and the performance;
+    with scores, or numbers that are predicted, the performance that is to be expected before
+    labels; by group whether it is fair; of the service its latency, and who sends requests.
+    """
+    own = {
+        name: getattr(roles, name) for name in ("prediction_column", "score_column", "label_column")
+    }
+    prediction, score, label = own.values()
+    columns = {name: column or f"({name})" for name, column in own.items()}
+    answers = [each for each in (prediction, score) if each is not None]
+    found: list[Measure] = []
+    if roles.features:
+        found += [
+            Rates.of(
+                frame,
+                features=roles.features,
+                time_column=roles.time_column,
+                block=pd.Timedelta(grid.block, "us"),
+            ),
+            Distances.of(frame, features=roles.features),
+        ]
+    if answers:
+        found.append(Distances.of(frame, features=answers, monitor=PREDICTION_DRIFT))
+    if label is not None and frame[label].notna().any():
+        found.append(Distances.of(frame, features=[label], monitor=LABEL_DRIFT, labelled=True))
+        if prediction is not None and roles.task is not None:
+            found += _of_performance(frame, roles, columns)
+    if prediction is not None and roles.task == "classification":
+        found += _of_fairness(frame, roles, columns)
+    if roles.latency_column is not None:
+        found.append(Latency.of(frame, latency_column=roles.latency_column))
+    return found
+
+
+def _of_performance(
+    frame: pd.DataFrame, roles: Roles, columns: Mapping[str, str]
+) -> Iterator[Measure]:
+    """Yield the performance, estimated and realised, and the error or accuracy of each group."""
+    settings = {"task": roles.task, "positive": roles.positive, **columns}
+    n_labelled = frame[columns["label_column"]].notna().sum()
+    if n_labelled >= LEAST_ROWS and (roles.score_column or roles.task == "regression"):
+        model = ErrorModel.fitted(
+            frame, features=roles.features, time_column=roles.time_column, **settings
+        )
+        yield Estimated.of(frame, model=model)
+    yield Realised.of(frame, **settings)
+    metric = "mae" if roles.task == "regression" else "accuracy"
+    for column in roles.group_columns:
+        both = Realised.of(frame, **settings, group_column=column, metrics=[metric])
+        yield Only.of(both, lambda line: line.group != "")
+
+
+def _of_fairness(
+    frame: pd.DataFrame, roles: Roles, columns: Mapping[str, str]
+) -> Iterator[Measure]:
+    """Yield the differences between groups, those that need labels apart from the others."""
+    for column in roles.group_columns:
+        if frame[column].nunique(dropna=False) < 2:
+            continue
+        both = Fairness.of(
+            frame,
+            group_column=column,
+            positive=roles.positive,
+            prediction_column=columns["prediction_column"],
+            label_column=columns["label_column"],
+        )
+        for labelled in (False, True):
+            part = Only.of(both, lambda line, labelled=labelled: line.labelled is labelled)
+            if part.lines:
+                yield part
