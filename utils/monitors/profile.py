@@ -62,7 +62,8 @@ class Bins:
     """The bins of one feature; after them always comes one more cell, of the missing.
 
     - ``edges`` of a number: bin k holds ``edges[k-1] < x <= edges[k]``, the first and the last bin
-      whatever lies beyond; so there is one bin more than there are edges.
+      whatever lies beyond; so there is one bin more than there are edges. ``is_time`` says that the
+      numbers are microseconds since 1970, in UTC.
     - ``categories``: a bin each, and one more for what the reference never had (``UNSEEN``).
       ``OTHER`` is the last of them when the reference has more than may have a bin of their own;
       ``rare`` says which those are, so that they are not taken for unseen.
@@ -81,6 +82,13 @@ class Bins:
     categories: tuple[str, ...] = ()
     rare: frozenset[str] = frozenset()
     is_open: bool = False
+    is_time: bool = False
+
+    def __post_init__(self) -> None:
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError(f"{self.feature}: edges={self.edges!r}: each above the one before")
+        if len(set(self.categories)) < len(self.categories):
+            raise ValueError(f"{self.feature}: categories={self.categories!r}: each once")
 
     @property
     def n_bins(self) -> int:
@@ -91,8 +99,9 @@ class Bins:
     def labels(self) -> tuple[str, ...]:
         """What each cell holds, in words: the bins in order, the missing last."""
         if self.kind == "category":
-            return (*self.categories, UNSEEN, MISSING)
-        return (*_interval_labels(self.edges), MISSING)
+            names = (repr(name) if name in (UNSEEN, MISSING) else name for name in self.categories)
+            return (*names, UNSEEN, MISSING)
+        return (*_interval_labels(self.edges, is_time=self.is_time), MISSING)
 
     @cached_property
     def _named(self) -> pa.Array:
@@ -515,6 +524,7 @@ def _from_parquet(path: Path, columns: list[str], binning: Binning) -> Iterator[
     import pyarrow.dataset as ds
 
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    files = [file for file in files if not _is_hidden(file.relative_to(path))]
     if not files or not path.exists():
         raise ValueError(f"source={str(path)!r}: no Parquet file, nor a folder that holds one")
     few = [bins.feature for bins in binning.bins if bins.kind == "category" and not bins.is_open]
@@ -538,6 +548,11 @@ def _from_parquet(path: Path, columns: list[str], binning: Binning) -> Iterator[
             yield batch
 
 
+def _is_hidden(path: Path) -> bool:
+    """Return whether it is what a writer has not finished, by its name: _temporary, .part."""
+    return any(part.startswith(("_", ".")) for part in path.parts)
+
+
 # ---------------------------------------------------------------------------- fitting the bins
 
 
@@ -546,7 +561,8 @@ def _fitted(name: str, array: np.ndarray | pa.Array, *, n_bins: int, max_categor
         values, present = _numbers(array)
         values = values if present is None else values[present]
         if not np.isnan(values).all():
-            return Bins(feature=name, kind="number", edges=_edges(values, n_bins))
+            edges = _edges(values, n_bins)
+            return Bins(feature=name, kind="number", edges=edges, is_time=_is_time(array))
         return Bins(feature=name, kind="category")
     if pa.types.is_boolean(array.type):
         return Bins(feature=name, kind="category", categories=("False", "True"))
@@ -590,14 +606,27 @@ def _just_below(value: float) -> float:
     return -np.finfo(float).tiny if value == 0 else float(np.nextafter(value, -np.inf))
 
 
-def _interval_labels(edges: Sequence[float]) -> list[str]:
+def _interval_labels(edges: Sequence[float], *, is_time: bool) -> list[str]:
+    """Return the bins in words, with as many digits as tell them apart."""
+    if is_time:
+        return _labels(edges, [str(pd.Timestamp(edge, unit="us")) for edge in edges])
+    for digits in (6, 12, 17):
+        labels = _labels(edges, [f"{edge:.{digits}g}" for edge in edges])
+        if len(set(labels)) == len(labels):
+            break
+    return labels
+
+
+def _labels(edges: Sequence[float], written: list[str]) -> list[str]:
     if not edges:
         return ["any"]
-    alone = {value for below, value in pairwise(edges) if below == _just_below(value)}
-    labels = [f"< {edges[1]:.6g}" if edges[1:2] and edges[1] in alone else f"≤ {edges[0]:.6g}"]
-    for below, value in pairwise(edges):
-        labels.append(f"{value:.6g}" if value in alone else f"({below:.6g}, {value:.6g}]")
-    return [*labels, f"> {edges[-1]:.6g}"]
+    is_alone = [below == _just_below(edge) for below, edge in pairwise(edges)]
+    between = [
+        high if alone else f"({low}, {high}]"
+        for alone, (low, high) in zip(is_alone, pairwise(written), strict=True)
+    ]
+    first = f"< {written[1]}" if is_alone[:1] == [True] else f"≤ {written[0]}"
+    return [first, *between, f"> {written[-1]}"]
 
 
 # --------------------------------------------------------------------------- reading a column
@@ -656,14 +685,25 @@ def _is_number(array: np.ndarray | pa.Array) -> bool:
     return any(is_of(array.type) for is_of in kinds)
 
 
-def _numbers(array: np.ndarray | pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the numbers of a column, and which of them are there (``None``: all but ``NaN``)."""
+def _is_time(array: np.ndarray | pa.Array) -> bool:
+    return isinstance(array, pa.Array) and (
+        pa.types.is_timestamp(array.type) or pa.types.is_date(array.type)
+    )
+
+
+def _numbers(
+    array: np.ndarray | pa.Array, *, is_time: bool = False
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the numbers of a column, and which of them are there (``None``: all but ``NaN``).
+
+    ``is_time`` says that a text is to be read as a time.
+    """
     if isinstance(array, np.ndarray):
         return array, None
     kind = array.type
     if pa.types.is_dictionary(kind):
         codes, present = _filled(array.indices)
-        values, valid = _numbers(array.dictionary)
+        values, valid = _numbers(array.dictionary, is_time=is_time)
         if not len(values):
             return np.full(len(array), np.nan), None
         valid = np.ones(len(values), dtype=bool) if valid is None else valid
@@ -675,13 +715,21 @@ def _numbers(array: np.ndarray | pa.Array) -> tuple[np.ndarray, np.ndarray | Non
     elif pa.types.is_temporal(kind):
         array = _microseconds(array)
     elif _is_text(kind):
-        values = pd.to_numeric(array.to_pandas(), errors="coerce")
-        return values.to_numpy(dtype=np.float64, na_value=np.nan), None
+        return _parsed(array.to_pandas(), is_time=is_time)
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return np.full(len(array), np.nan), None
     if pa.types.is_floating(array.type):
         return array.to_numpy(zero_copy_only=False), None
     return _filled(array)
+
+
+def _parsed(texts: pd.Series, *, is_time: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the texts as the numbers that they read as; one that reads as none is missing."""
+    if not is_time:
+        values = pd.to_numeric(texts, errors="coerce")
+        return values.to_numpy(dtype=np.float64, na_value=np.nan), None
+    times = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
+    return windows.microseconds(times, argument="texts"), times.notna().to_numpy()
 
 
 def _filled(array: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
@@ -782,7 +830,7 @@ def _counter(bins: Bins, array: np.ndarray | pa.Array) -> Callable[[int, int], n
 
         return count_texts
 
-    values, present = _numbers(array)
+    values, present = _numbers(array, is_time=bins.is_time)
     edges = _edges_for(values.dtype, bins.edges)
 
     def count(start: int, stop: int) -> np.ndarray:
@@ -799,7 +847,7 @@ def _codes(bins: Bins, array: np.ndarray | pa.Array) -> np.ndarray:
     if bins.kind == "category":
         codes, texts = _coded(array)
         return _cell_of(bins, texts)[codes]
-    values, present = _numbers(array)
+    values, present = _numbers(array, is_time=bins.is_time)
     edges = _edges_for(values.dtype, bins.edges)
     codes = np.zeros(len(values), dtype=np.min_scalar_type(bins.n_bins))
     for start in range(0, len(values), _PIECE):
