@@ -504,8 +504,12 @@ def test_wrong_json_is_told_with_its_line(tmp_path):
         (b"p-00001", b"p-00000", "eventId 'p-00000' was captured before, at FILE:1"),
         (b'"eventId"', b'"id"', "eventMetadata.eventId is missing"),
         (b'"p-00001"', b"17", "eventMetadata.eventId is 17, and must be a text"),
-        (b'"captureData"', b'"captured"', "captureData.endpointOutput.data is missing"),
-        (b'"endpointInput"', b'"input"', "captureData.endpointInput.data is missing"),
+        (b'"captureData"', b'"captured"', "captureData is missing"),
+        (
+            b'"endpointInput"',
+            b'"endpointInputs"',
+            "captureData.endpointInput is missing; did you mean",
+        ),
         (b"Z", b"", "eventMetadata.inferenceTime: '2013-04-01T12:01:00' is no datetime"),
         (b'"2013', b'"soon', "eventMetadata.inferenceTime: 'soon-04-01T12:01:00Z' is no datetime"),
         (b"p-00001", b"p-\xff", "byte"),
@@ -522,7 +526,7 @@ def test_what_is_wrong_with_an_event_is_told_by_name(tmp_path, old, new, message
 
 def test_records_that_are_no_objects_are_told(tmp_path):
     assert broken(tmp_path, lambda text: b"[1]\n" + text).startswith(
-        "FILE:1: eventMetadata is missing"
+        "FILE:1: it is [1], and must be an object"
     )
     nested = b"[" * 100_000 + b"\n"
     assert broken(tmp_path / "2", lambda text: nested + text).startswith(

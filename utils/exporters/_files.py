@@ -111,32 +111,3 @@ def _record(line: bytes, place: str, *, is_ended: bool) -> Any:
     if not is_ended:
         rule = f"the file was cut off in its last line; {rule}"
     raise UnreadableFile(f"{place}: {rule}")
-
-
-def part(record: Any, name: str, kind: type | tuple[type, ...], *, place: str) -> Any:
-    """Return what stands under a dotted name in nested objects.
-
-    Raises ``UnreadableFile`` where it is missing, or of another type.
-
-    >>> part({"eventMetadata": {"eventId": 7}}, "eventMetadata.eventId", str, place="a.jsonl:1")
-    Traceback (most recent call last):
-    utils.exporters._files.UnreadableFile: a.jsonl:1: eventMetadata.eventId is 7, and must be a text
-    """
-    found = record
-    for key in name.split("."):
-        if not isinstance(found, dict) or key not in found:
-            raise UnreadableFile(f"{place}: {name} is missing")
-        found = found[key]
-    return checked(found, name, kind, place=place)
-
-
-_CALLED = {str: "a text", dict: "an object", list: "a list", bool: "true or false"}
-_NUMBERS = (int, float)
-
-
-def checked(value: Any, name: str, kind: type | tuple[type, ...], *, place: str) -> Any:
-    """Return a value of JSON that has its type, or raise ``UnreadableFile`` naming it."""
-    if isinstance(value, kind) and not (kind == _NUMBERS and isinstance(value, bool)):
-        return value
-    rule = "a number" if kind == _NUMBERS else _CALLED[kind]
-    raise UnreadableFile(f"{place}: {name} is {json.dumps(value)[:60]}, and must be {rule}")

@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from utils.exporters import _files, _payloads
+from utils.exporters import _files, _forms, _payloads
 from utils.exporters._files import UnreadableFile
 from utils.monitors import windows
 from utils.records import PREDICTION_COLUMNS, Kind, Schema, input_column
@@ -48,6 +48,21 @@ _KINDS: Mapping[str, Kind] = {
     "model_version": "string",
     "client": "string",
     "latency_ms": "double",
+}
+_PAYLOAD = {"observedContentType": str, "data": str, "encoding": str}
+_METADATA = {
+    "eventId": str,
+    "inferenceTime": str,
+    "inferenceId?": str,
+    "customAttributes?": [str],
+}
+_EVENT = {
+    "captureData": {"endpointInput": _PAYLOAD, "endpointOutput": _PAYLOAD},
+    "eventMetadata": _METADATA,
+}
+_TRUTH = {
+    "groundTruthData": {"data": str, "encoding": str},
+    "eventMetadata": {"eventId": str, "customAttributes?": [str]},
 }
 _HOUR = 3_600_000_000
 _NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")
@@ -390,29 +405,26 @@ def _kind(name: str, kinds: Mapping[str, Kind], *, argument: str) -> Kind:
 def _captured(
     record: Any, chosen: Mapping[str, Mapping[str, Kind]], *, place: str
 ) -> tuple[Any, ...]:
-    metadata = _files.part(record, "eventMetadata", dict, place=place)
-    event_id = _files.part(record, "eventMetadata.eventId", str, place=place)
-    inference_id = metadata.get("inferenceId")
-    if inference_id is not None:
-        _files.checked(inference_id, "eventMetadata.inferenceId", str, place=place)
-    custom = _attributes(metadata, place=place)
-    time = custom.get("event_time") or _files.part(
-        record, "eventMetadata.inferenceTime", str, place=place
-    )
+    _forms.check(record, _EVENT, place=place)
+    metadata = record["eventMetadata"]
+    custom = _attributes(metadata)
     decoded = [
         _decoded(custom.get(name), kind, f"customAttributes {name!r}", place=place)
         for name, kind in chosen["attributes"].items()
     ]
     for side, argument in (("endpointOutput", "outputs"), ("endpointInput", "columns")):
-        decoded += _data_of(record, side, kinds=chosen[argument], place=place)
+        told = record["captureData"][side]
+        decoded += _data_of(told, side, kinds=chosen[argument], place=place)
+    time = custom.get("event_time", metadata["inferenceTime"])
     moment = _decoded(time, "datetime", "eventMetadata.inferenceTime", place=place)
-    return (event_id, moment, inference_id, *decoded)
+    return (metadata["eventId"], moment, metadata.get("inferenceId"), *decoded)
 
 
-def _data_of(record: Any, side: str, *, kinds: Mapping[str, Kind], place: str) -> list[Any]:
+def _data_of(
+    told: Mapping[str, str], side: str, *, kinds: Mapping[str, Kind], place: str
+) -> list[Any]:
     data, encoding, content_type = (
-        _files.part(record, f"captureData.{side}.{key}", str, place=place)
-        for key in ("data", "encoding", "observedContentType")
+        told[key] for key in ("data", "encoding", "observedContentType")
     )
     try:
         return _payloads.values_of(data, encoding, content_type, kinds=kinds)
@@ -420,11 +432,9 @@ def _data_of(record: Any, side: str, *, kinds: Mapping[str, Kind], place: str) -
         raise UnreadableFile(f"{place}: {side}: {error}") from error
 
 
-def _attributes(metadata: Mapping[str, Any], *, place: str) -> dict[str, str]:
+def _attributes(metadata: Mapping[str, Any]) -> dict[str, str]:
     """Return the custom attributes that are ``name=value``; others are of other people."""
-    given = metadata.get("customAttributes", [])
-    _files.checked(given, "eventMetadata.customAttributes", list, place=place)
-    pairs = [each.partition("=") for each in given if isinstance(each, str)]
+    pairs = [each.partition("=") for each in metadata.get("customAttributes", [])]
     return {name: value for name, equals, value in pairs if equals}
 
 
@@ -458,13 +468,10 @@ def read_ground_truth(folder: Path | str, *, kind: Kind = "double") -> pd.DataFr
 
     found: dict[tuple[str, int], tuple[Any, str]] = {}
     for path, place, record in _files.json_lines(folder):
-        event_id = _files.part(record, "eventMetadata.eventId", str, place=place)
-        encoding = _files.part(record, "groundTruthData.encoding", str, place=place)
-        data = _files.part(record, "groundTruthData.data", str, place=place)
-        try:
-            [label] = _payloads.values_of(data, encoding, "text/csv", kinds={"label": kind})
-        except ValueError as error:
-            raise UnreadableFile(f"{place}: groundTruthData: {error}") from error
+        _forms.check(record, _TRUTH, place=place)
+        event_id = record["eventMetadata"]["eventId"]
+        told = record["groundTruthData"] | {"observedContentType": "text/csv"}
+        [label] = _data_of(told, "groundTruthData", kinds={"label": kind}, place=place)
         known_at = _known_at(path, record, place=place)
         before, where = found.setdefault((event_id, known_at), (label, place))
         if before != label:
@@ -480,7 +487,7 @@ def read_ground_truth(folder: Path | str, *, kind: Kind = "double") -> pd.DataFr
 
 
 def _known_at(path: Path, record: Any, *, place: str) -> int:
-    custom = _attributes(record["eventMetadata"], place=place)
+    custom = _attributes(record["eventMetadata"])
     if "known_at" in custom:
         return _decoded(custom["known_at"], "datetime", "customAttributes 'known_at'", place=place)
     moment = _files.moment_of(path)
