@@ -128,7 +128,9 @@ def outcome(series: pd.Series, positive: Any) -> tuple[np.ndarray, np.ndarray]:
     return there, series.eq(positive).to_numpy(dtype=bool, na_value=False) & there
 
 
-def groups(frame: pd.DataFrame, group_column: Names) -> tuple[np.ndarray, list[str]]:
+def groups(
+    frame: pd.DataFrame, group_column: Names, *, argument: str = "group_column"
+) -> tuple[np.ndarray, list[str]]:
     """Return the code of each row's group, and the names of the groups as text, sorted.
 
     Of several columns the groups are the combinations that occur, joined by " × ". Rows without a
@@ -143,17 +145,17 @@ def groups(frame: pd.DataFrame, group_column: Names) -> tuple[np.ndarray, list[s
     ([0, 1, 0], ['f × Sul', 'm × (missing)'])
     """
     for column in _columns(group_column):
-        series = windows.column(frame, column, argument="group_column")
+        series = windows.column(frame, column, argument=argument)
         n_numbers = series.nunique() if pd.api.types.is_numeric_dtype(series) else 0
         if n_numbers > MOST_NUMBERS:
             raise ValueError(
-                f"group_column={column!r} holds {n_numbers} different numbers; cut them into "
+                f"{argument}={column!r} holds {n_numbers} different numbers; cut them into "
                 "bands first, for example with pd.cut"
             )
     codes, names = _group_codes(frame, group_column)
     if len(names) > MOST_GROUPS:
         raise ValueError(
-            f"group_column={group_column!r} holds {len(names)} groups; at most {MOST_GROUPS} can "
+            f"{argument}={group_column!r} holds {len(names)} groups; at most {MOST_GROUPS} can "
             "be compared: put the small ones together first"
         )
     return codes, names
@@ -466,7 +468,7 @@ def fairness(
         minimum=minimum, level=level, draws=draws, block=block, window=window, start=start
     )
     as_of = windows.moment(known_as_of, argument="known_as_of")
-    frame = _known(
+    frame = known_frame(
         frame,
         as_of=as_of,
         time_column=time_column,
@@ -531,7 +533,7 @@ def _chosen(metrics: Sequence[str] | None) -> tuple[str, ...]:
     return METRICS if metrics is None else (*metrics, "labelled_share")
 
 
-def _known(
+def known_frame(
     frame: pd.DataFrame,
     *,
     as_of: pd.Timestamp | None,
