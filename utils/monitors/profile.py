@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -567,38 +568,54 @@ def _fitted(name: str, array: np.ndarray | pa.Array, *, n_bins: int, max_categor
     if pa.types.is_boolean(array.type):
         return Bins(feature=name, kind="category", categories=("False", "True"))
     codes, texts = _coded(array)
-    count = pd.Series(np.bincount(codes, minlength=len(texts) + 1)[:-1], index=texts.to_pylist())
-    count = count[count.index.notna()].groupby(level=0).sum()
-    return _categories(name, count[count > 0], max_categories)
+    count = np.bincount(codes, minlength=len(texts) + 1)[:-1]
+    return _categories(name, count, texts, max_categories)
 
 
-def _categories(name: str, count: pd.Series, max_categories: int) -> Bins:
-    once = int((count == 1).sum())
-    own = count.sort_index().sort_values(ascending=False, kind="stable").head(max_categories)
-    is_open = once > max(5, count.sum() / 1000) or len(count) - len(own) > _MOST_RARE
-    if is_open:
-        own = own[own >= _OWN_ROWS]
-    own = own.drop(OTHER, errors="ignore")
-    rare = frozenset() if is_open else frozenset(count.index.difference(own.index))
-    categories = (*own.index, *([OTHER] if is_open or rare else []))
+def _categories(name: str, count: np.ndarray, texts: pa.Array, max_categories: int) -> Bins:
+    n_once, n_rare = np.count_nonzero(count == 1), np.count_nonzero(count) - max_categories
+    is_open = bool(n_once > max(5, count.sum() / 1000) or n_rare > _MOST_RARE)
+    enough = np.flatnonzero(count >= (_OWN_ROWS if is_open else 1))
+    rows: Counter[str] = Counter()
+    for text, n in zip(texts.take(enough).to_pylist(), count[enough].tolist(), strict=True):
+        if text is not None:
+            rows[text] += n
+    ranked = sorted(rows, key=lambda text: (-rows[text], text))
+    own = [text for text in ranked[:max_categories] if text != OTHER]
+    rare = frozenset() if is_open else frozenset(ranked).difference(own)
+    categories = (*own, *([OTHER] if is_open or rare else []))
     return Bins(feature=name, kind="category", categories=categories, rare=rare, is_open=is_open)
 
 
 def _edges(values: np.ndarray, n_bins: int) -> tuple[float, ...]:
     """Return edges at quantiles, and around each value that has a bin to itself."""
-    values = np.sort(values.astype(np.float64))
-    values = values[np.isfinite(values)]
+    values = values.astype(np.float64)
+    values.sort()
+    values = values[np.searchsorted(values, -np.inf, "right") : np.searchsorted(values, np.inf)]
     if not len(values):
         return (0.0,)  # between the infinities
-    starts = np.flatnonzero(np.append(True, values[1:] > values[:-1]))
-    distinct, count = values[starts], np.diff(np.append(starts, len(values)))
-    alone = (count * n_bins >= len(values)) | (len(distinct) <= n_bins)
-    rest = values[~np.repeat(alone, count)] if alone.any() else values
-    n_rest = n_bins - int(alone.sum())
-    at_quantiles = np.ceil(np.arange(1, n_rest) * len(rest) / max(n_rest, 1)).astype(int) - 1
-    below = np.concatenate([[_just_below(distinct[0])], distinct[:-1]])
-    edges = np.concatenate([rest[at_quantiles] if len(rest) else [], distinct[alone], below[alone]])
-    return tuple(np.unique(edges).tolist())
+    alone = _alone(values, n_bins)
+    starts, ends = np.searchsorted(values, alone), np.searchsorted(values, alone, "right")
+    below = np.where(starts > 0, values[starts - 1], _just_below(values[0]))
+    between = zip([0, *ends], [*starts, len(values)], strict=True)
+    rest = np.concatenate([values[start:end] for start, end in between])
+    n_rest = n_bins - len(alone) if len(rest) else 1
+    at_quantiles = np.ceil(np.arange(1, n_rest) * len(rest) / n_rest).astype(int) - 1
+    return tuple(np.unique(np.concatenate([rest[at_quantiles], alone, below])).tolist())
+
+
+def _alone(values: np.ndarray, n_bins: int) -> np.ndarray:
+    """Return which of the ascending values have a bin to themselves."""
+    few, at = [], 0
+    while at < len(values) and len(few) <= n_bins:
+        few.append(values[at])
+        at = np.searchsorted(values, values[at], "right")
+    if len(few) <= n_bins:
+        return np.array(few)
+    share = -(-len(values) // n_bins)
+    found = np.unique(values[::share])  # who fills so many places fills one of these
+    count = np.searchsorted(values, found, "right") - np.searchsorted(values, found)
+    return found[count >= share]
 
 
 def _just_below(value: float) -> float:
