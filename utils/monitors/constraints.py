@@ -19,7 +19,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy.special import chdtrc
 
 from utils.monitors import kinds
 from utils.text import nearest
@@ -592,6 +591,8 @@ def _less_chance(distance: float, n: float, m: float, *, robust: bool) -> float:
 
 def _chi_squared(observed: pd.Series, expected: pd.Series) -> tuple[float, float]:
     """Return Pearson's statistic and its p-value; values that the baseline lacks are left out."""
+    from scipy.special import chdtrc
+
     counts = pd.DataFrame({"expected": expected})
     counts["observed"] = observed.reindex(expected.index, fill_value=0.0)
     counts["expected"] *= counts["observed"].sum() / counts["expected"].sum()
