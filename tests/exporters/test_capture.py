@@ -22,6 +22,7 @@ from utils.exporters.capture import (
     write_capture,
     write_ground_truth,
 )
+from utils.exporters.schedules import window
 from utils.monitors import contract
 from utils.monitors.performance import performance
 from utils.records import Column, Schema
@@ -366,6 +367,24 @@ def test_a_real_event_is_read(tmp_path):
         "plan": "25",
         "minutes": 113.2,
     }
+
+
+def test_the_window_of_a_scheduled_run_is_read_and_files_far_from_it_are_not(stored, tmp_path):
+    whole, _ = captured_and_read(stored, tmp_path)
+    start, end = window("2013-04-09T13:00Z", start_offset="-P2D", end_offset="-P1D")
+    for path in (tmp_path / "capture").rglob("*/2013/04/1[2-9]/*/*.jsonl"):
+        path.write_text("broken")
+    chosen = {"columns": INPUTS, "kinds": kinds_of(SCHEMA)}
+    found = read_capture(tmp_path / "capture", start=start, end=end, **chosen)
+    inside = (whole["event_time"] >= start) & (whole["event_time"] < end)
+    assert found["prediction_id"].tolist() == whole.loc[inside, "prediction_id"].tolist()
+    assert 20 < len(found) < 40
+    edge = found["event_time"].iloc[5]
+    assert len(read_capture(tmp_path / "capture", start=start, end=edge, **chosen)) == 5
+    after = read_capture(tmp_path / "capture", start=edge, end=end, **chosen)
+    assert after["prediction_id"].iloc[0] == found["prediction_id"].iloc[5]
+    with pytest.raises(UnreadableFile, match="the file was cut off in its last line"):
+        read_capture(tmp_path / "capture", start=start, **chosen)
 
 
 def test_no_events_give_an_empty_frame_of_the_same_types(stored, tmp_path):

@@ -1,5 +1,7 @@
 """What leaves the toolkit in the forms of others, and comes back from them.
 
-``capture`` reads and writes what an endpoint was asked and answered, as SageMaker captures it.
-Import the form that is needed, for example ``from utils.exporters import capture``.
+SageMaker Model Monitor: ``capture`` (requests, answers, ground truth), ``model_monitor`` (the
+quality of data), ``model_quality``, ``clarify`` (bias and attribution), ``schedules`` (when a
+monitor runs, and on which window) and ``cloudwatch`` (the metrics that it publishes). Import the
+form that is needed, for example ``from utils.exporters import capture``.
 """

@@ -15,6 +15,7 @@ import pandas as pd
 from utils.records import VigiaError
 
 _HOUR = re.compile(r"(?:^|/)(\d{4})/(\d\d)/(\d\d)/(\d\d)/[^/]+$")
+_ONE_HOUR = pd.Timedelta("1h")
 _NAMED_BY_TIME = re.compile(r"(\d\d)-(\d\d)-(\d{3})-")
 
 
@@ -27,10 +28,7 @@ def write_whole(path: Path, text: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -78,15 +76,21 @@ def moment_of(path: Path) -> pd.Timestamp | None:
         return None
     found = _NAMED_BY_TIME.match(path.name)
     if not found:
-        return hour + pd.Timedelta("1h")
+        return hour + _ONE_HOUR
     minutes, seconds, milliseconds = map(int, found.groups())
     return hour + pd.Timedelta(minutes=minutes, seconds=seconds, milliseconds=milliseconds)
 
 
-def json_lines(folder: Path | str) -> Iterator[tuple[Path, str, Any]]:
+def json_lines(
+    folder: Path | str,
+    *,
+    start: pd.Timestamp | None = None,
+    end: pd.Timestamp | None = None,
+) -> Iterator[tuple[Path, str, Any]]:
     """Yield each record under a folder, or of one file: the file, its place, and what it holds.
 
-    Files come in order of their paths, so by the hour. The place is ``path:line``.
+    Files come in order of their paths, so by the hour. The place is ``path:line``. Files whose
+    folder names an hour more than one away from the window are not opened.
 
     Raises ``FileNotFoundError``, and ``UnreadableFile`` naming file, line and rule.
     """
@@ -94,11 +98,22 @@ def json_lines(folder: Path | str) -> Iterator[tuple[Path, str, Any]]:
     if not folder.exists():
         raise FileNotFoundError(f"{folder}: no such file or folder")
     for path in [folder] if folder.is_file() else sorted(folder.rglob("*.jsonl")):
+        if _is_far(hour_of(path), start, end):
+            continue
         lines = path.read_bytes().split(b"\n")
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 place = f"{path}:{number}"
                 yield path, place, _record(line, place, is_ended=number < len(lines))
+
+
+def _is_far(
+    hour: pd.Timestamp | None, start: pd.Timestamp | None, end: pd.Timestamp | None
+) -> bool:
+    if hour is None:
+        return False
+    is_before = start is not None and hour + 2 * _ONE_HOUR < start
+    return is_before or (end is not None and hour - _ONE_HOUR > end)
 
 
 def _record(line: bytes, place: str, *, is_ended: bool) -> Any:

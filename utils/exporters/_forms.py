@@ -2,7 +2,7 @@
 
 A form is written as the document is: an object is a ``dict`` of forms (a key that ends in ``?`` may
 be missing, and ``"*"`` stands for any key), a list is a list of one form, and a value is ``str``,
-``bool``, ``NUMBER``, ``ANYTHING``, or a tuple of the texts that it may be.
+``bool``, ``NUMBER``, ``NUMBER_OR_NULL``, ``ANYTHING``, or a tuple of the texts that it may be.
 
 A number that is none is the text ``"NaN"``, as the documented files have it.
 """
@@ -20,12 +20,14 @@ from utils.exporters._files import UnreadableFile
 from utils.text import nearest
 
 NUMBER = float
+NUMBER_OR_NULL = float | None
 ANYTHING = object
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _CALLED = {
     str: "a text",
     bool: "true or false",
     NUMBER: "a number",
+    NUMBER_OR_NULL: "a number or null",
     dict: "an object",
     list: "a list",
 }
@@ -39,7 +41,7 @@ def check(value: Any, form: Any, *, place: str, name: str = "") -> None:
     Traceback (most recent call last):
     utils.exporters._files.UnreadableFile: a.json: features[0].name is 7, and must be a text
     """
-    if form is ANYTHING:
+    if form is ANYTHING or (form is NUMBER_OR_NULL and value is None):
         return
     if isinstance(form, tuple):
         if value not in form:
@@ -77,7 +79,7 @@ def _instead(key: str, form: Mapping[str, Any], value: Mapping[str, Any]) -> str
 
 
 def _is_a(value: Any, kind: type) -> bool:
-    if kind is NUMBER:
+    if kind in (NUMBER, NUMBER_OR_NULL):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return is_number or (isinstance(value, str) and value in _NOT_FINITE)
     return isinstance(value, kind)

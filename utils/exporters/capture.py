@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from utils.exporters import _files, _forms, _payloads
@@ -334,6 +335,8 @@ def read_capture(
     kinds: Mapping[str, Kind],
     outputs: Sequence[str] = OUTPUTS,
     attributes: Sequence[str] = (),
+    start: windows.Moment | None = None,
+    end: windows.Moment | None = None,
 ) -> pd.DataFrame:
     """Return captured events as the store would: one row each, by event time.
 
@@ -342,6 +345,9 @@ def read_capture(
     gives the kind of each input, and of other columns where it is not the store's own (``double``
     for outputs, ``string`` for unknown attributes): ``kinds_of(store.schema(…))`` are those of a
     model. Read a column as ``string`` to see what was really sent in it.
+
+    With ``start`` and ``end`` only the events of that half-open window of event time are returned,
+    and files whose folder names an hour far from it are not opened; see ``schedules.window``.
 
     The columns are ``prediction_id`` (the ``eventId``), ``event_time``, ``inference_id`` (missing
     where there was none), then attributes, outputs and inputs. The dtypes hang on the kinds alone.
@@ -374,8 +380,11 @@ def read_capture(
             ("columns", columns),
         )
     }
+    start, end = windows.moment(start, argument="start"), windows.moment(end, argument="end")
+    low = -np.inf if start is None else windows.whole_microseconds(start)
+    high = np.inf if end is None else windows.whole_microseconds(end)
     rows, places = [], {}
-    for _, place, record in _files.json_lines(folder):
+    for _, place, record in _files.json_lines(folder, start=start, end=end):
         row = _captured(record, chosen, place=place)
         if row[0] in places:
             raise UnreadableFile(
@@ -383,7 +392,8 @@ def read_capture(
                 "stands once"
             )
         places[row[0]] = place
-        rows.append(row)
+        if low <= row[1] < high:
+            rows.append(row)
     rows.sort(key=lambda row: row[1])
     named = {"prediction_id": "string", "event_time": "datetime", "inference_id": "string"}
     for each in chosen.values():
