@@ -1,0 +1,341 @@
+"""What the findings say, in the order in which it matters: worded, and nothing measured anew.
+
+Alerts of one line that follow one another are one case: a reader acts on cases, not on windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import pandas as pd
+
+from utils.monitors.suite import Alert
+from utils.text import date, metric_name, number, tr
+
+KEYS = ["monitor", "metric", "feature", "group"]
+"""What tells one line of the dashboard from another."""
+
+MEASURED = ("performance", "calibration")
+ESTIMATED = ("estimated_performance",)
+FAIRNESS = ("fairness",)
+JUDGES = (*MEASURED, *ESTIMATED, *FAIRNESS)
+"""Monitors of what a model is for: what they find is harm, where drift is a change."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """The alerts of one line; ``worst`` is the one furthest beyond its threshold.
+
+    ``first`` and ``until`` bound its windows with an alarm, of which there are ``n_windows``.
+    """
+
+    name: str
+    alerts: tuple[Alert, ...]
+    worst: Alert
+    first: pd.Timestamp
+    until: pd.Timestamp
+    n_windows: int
+
+    @property
+    def is_critical(self) -> bool:
+        return any(alert.severity == "critical" for alert in self.alerts)
+
+    @property
+    def severity(self) -> str:
+        return "critical" if self.is_critical else "warning"
+
+
+def key_of(line: object) -> tuple[str, ...]:
+    """Return what tells a line from another, of an alert or of a row of the measurements."""
+    return tuple(getattr(line, name) for name in KEYS)
+
+
+def cases(alerts: Sequence[Alert], measurements: pd.DataFrame) -> list[Case]:
+    """Return the cases, the most urgent first.
+
+    What calls for something comes before what may be dismissed, critical before warning, harm
+    before change, everyone before a group, and what lasts before what does not. Which comes first
+    says what to read first, and not that the others may wait.
+    """
+    alarmed = measurements[measurements["alarm"]].groupby(KEYS)
+    span = alarmed.agg(
+        first=("window_start", "min"), until=("window_end", "max"), n_windows=("value", "size")
+    )
+    found = []
+    for key, each in groupby(sorted(alerts, key=key_of), key=key_of):
+        together = tuple(sorted(each, key=lambda alert: alert.window_start))
+        worst = max(together, key=_beyond)
+        found.append(
+            Case(
+                name=line_name(worst),
+                alerts=together,
+                worst=worst,
+                first=span["first"][key],
+                until=span["until"][key],
+                n_windows=int(span["n_windows"][key]),
+            )
+        )
+    return sorted(found, key=_urgency)
+
+
+def _beyond(alert: Alert) -> tuple[bool, float]:
+    """Return how far a value lies beyond its threshold, in thresholds; critical ones first."""
+    beyond = abs(alert.value - alert.threshold) / max(abs(alert.threshold), 1e-12)
+    return alert.severity == "critical", beyond if beyond == beyond else 0.0
+
+
+def _urgency(case: Case) -> tuple:
+    worst = case.worst
+    return (
+        worst.action == "dismiss",
+        not case.is_critical,
+        worst.monitor not in JUDGES,
+        worst.group != "",
+        -case.n_windows,
+        case.name,
+    )
+
+
+def line_name(line: object) -> str:
+    """Return how a line is called, as an alert or a row of the measurements names it.
+
+    >>> from types import SimpleNamespace
+    >>> line = SimpleNamespace(monitor="performance", metric="mae", feature="", group="JFK")
+    >>> from utils.text import using
+    >>> with using("en"):
+    ...     line_name(line)
+    'JFK, mean absolute error'
+    """
+    return ", ".join(filter(None, (line.feature, line.group, _measured(line))))
+
+
+def _measured(line: object) -> str:
+    name = metric_name(line.metric)
+    if line.monitor == "estimated_performance":
+        return tr(pt=f"{name}, estimado", en=f"{name}, estimated")
+    return name
+
+
+def _by_monitor(cases: Sequence[Case], most: int = 6) -> str:
+    """Return what the cases are of, a monitor after the other.
+
+    What moved is the feature; where there is none, as of performance, it is the metric.
+    """
+    subjects: dict[str, dict[str, None]] = {}
+    for case in cases:
+        worst = case.worst
+        subject = ", ".join(filter(None, (worst.feature or _measured(worst), worst.group)))
+        subjects.setdefault(monitor_name(worst.monitor), {})[subject] = None
+    return "; ".join(f"{name}: {_listed([*each], most)}" for name, each in subjects.items())
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    more = len(names) - most
+    listed = " · ".join(names[:most])
+    if more <= 0:
+        return listed
+    return tr(pt=f"{listed} e mais {number(more)}", en=f"{listed} and {number(more)} more")
+
+
+def monitor_name(monitor: str) -> str:
+    """Return the name of a monitor in the language in force; an unknown one as it is."""
+    names = {
+        "quality": tr(pt="qualidade dos dados", en="data quality"),
+        "drift": tr(pt="deriva", en="drift"),
+        "prediction_drift": tr(pt="deriva das respostas", en="prediction drift"),
+        "label_drift": tr(pt="deriva dos rótulos", en="label drift"),
+        "performance": tr(pt="desempenho", en="performance"),
+        "estimated_performance": tr(pt="desempenho estimado", en="estimated performance"),
+        "calibration": tr(pt="calibração", en="calibration"),
+        "fairness": tr(pt="justiça", en="fairness"),
+        "attribution": tr(pt="atribuição de variáveis", en="feature attribution"),
+        "infrastructure": tr(pt="infraestrutura", en="infrastructure"),
+        "security": tr(pt="segurança", en="security"),
+    }
+    return names.get(monitor, monitor.replace("_", " "))
+
+
+def action_name(action: str) -> str:
+    """Return what to do in the language in force."""
+    names = {
+        "investigate": tr(pt="investigar", en="investigate"),
+        "retrain": tr(pt="retreinar", en="retrain"),
+        "roll back": tr(pt="reverter", en="roll back"),
+        "quarantine": tr(pt="pôr em quarentena", en="quarantine"),
+        "dismiss": tr(pt="dispensar", en="dismiss"),
+    }
+    return names.get(action, action)
+
+
+def severity_name(severity: str) -> str:
+    """Return the word for a severity in the language in force."""
+    if severity == "critical":
+        return tr(pt="crítico", en="critical")
+    return tr(pt="aviso", en="warning")
+
+
+def period(start: pd.Timestamp, end: pd.Timestamp) -> str:
+    """Return a half-open period in words.
+
+    >>> from utils.text import using
+    >>> with using("en"):
+    ...     period(pd.Timestamp("2013-04-01", tz="UTC"), pd.Timestamp("2013-04-08", tz="UTC"))
+    '1 Apr 2013 – 8 Apr 2013'
+    """
+    clock = any(each != each.normalize() for each in (start, end))
+    return f"{date(start, time=clock)} – {date(end, time=clock)}"
+
+
+def when(case: Case) -> str:
+    """Return when a case was alarmed: from when to when, and in how many windows."""
+    n = number(case.n_windows)
+    of_windows = (
+        tr(pt="1 janela", en="1 window")
+        if case.n_windows == 1
+        else tr(pt=f"{n} janelas", en=f"{n} windows")
+    )
+    return f"{period(case.first, case.until)} ({of_windows})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One of the four questions that a report answers first."""
+
+    question: str
+    text: str
+
+
+def verdict(found: Sequence[Case], measurements: pd.DataFrame) -> str:
+    """Return the one sentence to remember."""
+    windows = number(measurements["window_start"].nunique())
+    if not found:
+        return tr(pt=f"Nenhum alerta em {windows} janelas.", en=f"No alert in {windows} windows.")
+    n, critical, dismissed = (
+        number(sum(each))
+        for each in (
+            [True for _ in found],
+            [case.is_critical for case in found],
+            [case.worst.action == "dismiss" for case in found],
+        )
+    )
+    return tr(
+        pt=f"Linhas do painel que saíram da sua faixa quieta em {windows} janelas: {n}; críticas: "
+        f"{critical}; que se podem dispensar: {dismissed}.",
+        en=f"Lines of the dashboard that left their quiet range in {windows} windows: {n}; "
+        f"critical: {critical}; that may be dismissed: {dismissed}.",
+    )
+
+
+def answers(
+    found: Sequence[Case],
+    measurements: pd.DataFrame,
+    *,
+    false_alarms_per_year: float,
+    labelled: bool,
+    notes: Sequence[str] = (),
+) -> list[Answer]:
+    """Return what changed, whether it matters, how sure that is, and what to do.
+
+    ``notes`` say what the monitors could not judge, and why.
+    """
+    return [
+        Answer(question=tr(pt="O que mudou?", en="What changed?"), text=_changed(found)),
+        Answer(
+            question=tr(pt="Isso importa?", en="Does it matter?"),
+            text=" ".join(_matters(found, measurements, labelled=labelled)),
+        ),
+        Answer(
+            question=tr(pt="Com que certeza sabemos?", en="How sure are we?"),
+            text=" ".join([_sure(measurements, false_alarms_per_year), *notes]),
+        ),
+        Answer(question=tr(pt="O que fazer?", en="What to do?"), text=_to_do(found)),
+    ]
+
+
+def _changed(found: Sequence[Case]) -> str:
+    if not found:
+        return tr(
+            pt="Nada além do que varia quando nada muda.",
+            en="Nothing beyond what varies when nothing changes.",
+        )
+    return _sentence(_by_monitor(found))
+
+
+def _matters(found: Sequence[Case], measurements: pd.DataFrame, *, labelled: bool) -> Iterator[str]:
+    measured, estimated, unfair = (
+        _by_monitor([case for case in found if case.worst.monitor in monitors], 3)
+        for monitors in (MEASURED, ESTIMATED, FAIRNESS)
+    )
+    judged = measurements[
+        measurements["monitor"].isin([*MEASURED, *ESTIMATED]) & measurements["value"].notna()
+    ]
+    if measured:
+        yield tr(
+            pt=f"Sim: medido com rótulos, o modelo responde pior ({measured}).",
+            en=f"Yes: measured on labels, the model answers worse ({measured}).",
+        )
+    if estimated:
+        yield tr(
+            pt=f"Talvez: o desempenho estimado, sem rótulos, caiu ({estimated}).",
+            en=f"Perhaps: the performance estimated without labels fell ({estimated}).",
+        )
+    if unfair:
+        yield tr(
+            pt=f"Os grupos são tratados de modo mais desigual ({unfair}).",
+            en=f"Groups are treated more unequally ({unfair}).",
+        )
+    if judged.empty:
+        yield tr(
+            pt="Se o modelo responde pior não se sabe: sem rótulos e sem escores, o desempenho não "
+            "se mede nem se estima.",
+            en="Whether the model answers worse is not known: without labels and without scores, "
+            "performance is neither measured nor estimated.",
+        )
+    elif not (measured or estimated):
+        yield tr(
+            pt="O modelo não responde pior, até onde se vê: nenhuma medida de desempenho passou do "
+            "seu limiar.",
+            en="The model does not answer worse, as far as can be seen: no measure of performance "
+            "went beyond its threshold.",
+        )
+    if not labelled and not judged.empty:
+        yield tr(
+            pt="Faltam os rótulos: a estimativa vale enquanto a relação entre entradas e rótulos "
+            "for a da referência.",
+            en="The labels are missing: the estimate holds as long as the relation of inputs and "
+            "labels is that of the reference.",
+        )
+
+
+def _sure(measurements: pd.DataFrame, false_alarms_per_year: float) -> str:
+    lines = number(len(measurements[KEYS].drop_duplicates()))
+    budget = number(false_alarms_per_year)
+    silent = number(int(measurements["value"].isna().sum()))
+    of_all = number(len(measurements))
+    return tr(
+        pt=f"Os limiares de todas as {lines} linhas foram calibrados juntos, na referência, para "
+        f"{budget} alarmes falsos por ano no painel inteiro. {silent} das {of_all} medidas têm "
+        "dados de menos e nada dizem.",
+        en=f"The thresholds of all {lines} lines were calibrated together, on the reference, for "
+        f"{budget} false alarms a year on the whole dashboard. {silent} of the {of_all} "
+        "measurements have too little data and say nothing.",
+    )
+
+
+def _to_do(found: Sequence[Case]) -> str:
+    if not found:
+        return tr(
+            pt="Nada. O próximo relatório dirá se continua assim.",
+            en="Nothing. The next report will tell whether it stays so.",
+        )
+    by_action: dict[str, list[Case]] = {}
+    for case in found:
+        by_action.setdefault(action_name(case.worst.action), []).append(case)
+    parts = [f"{action} ({_by_monitor(each, 3)})" for action, each in by_action.items()]
+    return _sentence("; ".join(parts))
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
