@@ -375,7 +375,7 @@ def test_of_very_many_classes_there_is_accuracy():
         ({}, {"score_column": "scores", "metrics": ["roc_auc"]}, "needs more: score_column='scor"),
         ({"score": 1.5}, {"metrics": ["brier"]}, "'brier' needs more: .*holds 1.5; a prob"),
         ({"score": "high"}, {}, "score_column='score' holds 'high': a number is needed"),
-        ({"label": "1"}, {}, "hold both text and numbers .* must be written alike"),
+        ({"label": "1"}, {}, "there are both text and numbers .* must be written alike"),
         ({"prediction": "x"}, {"task": "regression"}, "prediction_column='prediction' holds 'x'"),
         ({"label": np.inf}, {"task": "regression"}, "label_column='label' holds 2000 infinite"),
     ],
@@ -389,7 +389,7 @@ def test_what_the_reference_had_and_a_window_spoils_is_refused_by_name():
     measure = Realised.of(loans(), task="classification")
     for change, message in (
         ({"score": 1.5}, "score_column='score' holds 1.5; a probability is in 0..1"),
-        ({"label": "yes"}, "hold both text and numbers"),
+        ({"label": "yes"}, "there are both text and numbers"),
     ):
         with pytest.raises(ValueError, match=message):
             measured(measure, loans().assign(**change))

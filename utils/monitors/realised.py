@@ -140,11 +140,16 @@ def classes_of(frame: pd.DataFrame, *, prediction_column: str, label_column: str
 
 
 def class_codes(
-    frame: pd.DataFrame, classes: Sequence[Any], *, prediction_column: str, label_column: str
+    frame: pd.DataFrame,
+    classes: Sequence[Any],
+    *,
+    prediction_column: str,
+    label_column: str | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the codes of labels and predictions, and which predictions are right.
 
     A code is the place among ``classes``, their number for any other class, -1 for a missing one.
+    Without a label column all labels are missing.
 
     >>> frame = pd.DataFrame({"prediction": [1, 0, 7], "label": [1.0, None, 7.0]})
     >>> names = {"prediction_column": "prediction", "label_column": "label"}
@@ -160,17 +165,22 @@ def class_codes(
     return to_code[label], to_code[prediction], (label == prediction) & (label >= 0)
 
 
-def _both(frame: pd.DataFrame, *, prediction_column: str, label_column: str) -> pd.Series:
-    label = windows.column(frame, label_column, argument="label_column")
+def _both(frame: pd.DataFrame, *, prediction_column: str, label_column: str | None) -> pd.Series:
     prediction = windows.column(frame, prediction_column, argument="prediction_column")
+    if label_column is None:
+        return pd.concat(
+            [prediction.where(np.zeros(len(frame), dtype=bool)), prediction], ignore_index=True
+        )
+    label = windows.column(frame, label_column, argument="label_column")
     return pd.concat([label, prediction], ignore_index=True)
 
 
-def _check_alike(classes: list[Any], *, prediction_column: str, label_column: str) -> None:
+def _check_alike(classes: list[Any], *, prediction_column: str, label_column: str | None) -> None:
     if len({isinstance(each, str) for each in classes}) > 1:
+        of_label = "" if label_column is None else f"label_column={label_column!r} and "
         raise ValueError(
-            f"label_column={label_column!r} and prediction_column={prediction_column!r} hold both "
-            f"text and numbers ({classes!r}); the classes must be written alike"
+            f"{of_label}prediction_column={prediction_column!r}: there are both text and numbers "
+            f"({classes!r}); the classes must be written alike"
         )
 
 
