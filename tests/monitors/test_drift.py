@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 from scipy.spatial import distance as oracle
 
+from tests.monitors.columns import COLUMNS, repeated
 from utils.monitors import distances
 from utils.monitors.drift import METRICS, Distances, drift, inputs, note, quiet_drift
 from utils.monitors.profile import Binning
@@ -636,3 +637,18 @@ def test_dates_are_no_category():
     frame = pd.DataFrame({"event_time": times(300), "day": days})
     table = drift(frame, frame, rng=seeded(), window=None, metrics=["kolmogorov_smirnov"])
     assert table["value"].tolist() == [0.0]
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_of_any_type_is_not_apart_from_itself(name):
+    n = 120
+    frame = pd.DataFrame({"event_time": times(n), "x": repeated(name, n)})
+    metrics = [each for each in METRICS if each not in P_VALUES]
+    table = drift(
+        frame, frame, rng=seeded(), window=None, metrics=metrics, features=["x"], draws=20
+    )
+    assert ((table["value"] == 0) | table["value"].isna()).all()
+    binning = Binning.fitted(frame, features=["x"])
+    assert (table["n_current"] == counts(binning, frame, "x").sum()).all()
+    if table["n_current"].max() >= 30 and name not in ("float", "huge int"):
+        assert table["value"].notna().all()

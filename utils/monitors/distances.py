@@ -361,8 +361,8 @@ def wasserstein_in_order(reference: np.ndarray, current: np.ndarray) -> float:
         return np.nan
     values = np.concatenate([reference, current])
     order = np.argsort(values, kind="stable")
-    gap = np.cumsum(np.where(order < n, 1 / n, -1 / m))[:-1]
-    return float(np.abs(gap) @ np.diff(values[order]))
+    gap = np.cumsum(np.where(order < n, m, -n))[:-1]
+    return float(np.abs(gap / (n * m)) @ np.diff(values[order]))
 
 
 def in_deviations(distance: float, reference: np.ndarray) -> float:

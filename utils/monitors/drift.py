@@ -497,15 +497,17 @@ def _numbers(frame: pd.DataFrame, feature: str) -> np.ndarray:
     if feature not in frame.columns:
         return np.full(len(frame), np.nan)
     column = frame[feature]
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
     there = column.dropna()
     if len(there) and isinstance(there.iloc[0], date):
         column = pd.to_datetime(column, utc=True, errors="coerce").dt.as_unit("us")
         return column.astype("int64").where(column.notna()).to_numpy(dtype=float)
     if column.dtype.kind == "m":
         return column.dt.total_seconds().to_numpy(dtype=float, na_value=np.nan)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    if column.dtype.kind not in "iuf":
+        column = pd.to_numeric(column.astype(object), errors="coerce")
+    return column.to_numpy(dtype=float, na_value=np.nan)
 
 
 # --------------------------------------------------------------------------------------- measuring
