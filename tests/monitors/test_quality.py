@@ -522,3 +522,10 @@ def test_a_reference_without_rows_is_refused():
         quality(usual().iloc[:0], later())
     with pytest.raises(ValueError, match="reference: has no rows"):
         Rates.of(usual().iloc[:0])
+
+
+def test_a_reference_of_one_moment_has_no_volume_to_compare_with():
+    moment = usual(40).assign(event_time=START)
+    table = quality(moment, later(), metrics=["volume", "null_value_rate"])
+    assert table.loc[table["metric"] == "volume", "value"].isna().all()
+    assert table.loc[table["metric"] == "null_value_rate", "value"].eq(0).all()

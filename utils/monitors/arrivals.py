@@ -64,6 +64,11 @@ class Cut:
         """How much of each window is known of, in hours."""
         return np.diff(np.clip(self.edges, self.first, self.last)) / HOUR
 
+    @property
+    def is_whole(self) -> np.ndarray:
+        """Whether all of each window is known of."""
+        return (self.edges[:-1] >= self.first) & (self.edges[1:] <= self.last)
+
     def newest_hours(self) -> np.ndarray:
         """Return the age of the newest row at the end of each window that is wholly past.
 

@@ -18,7 +18,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from utils.monitors import kinds, windows
-from utils.monitors.arrivals import HOUR, Cut
+from utils.monitors.arrivals import Cut
 from utils.monitors.expected import Expected, expected
 from utils.monitors.intervals import checked_level, ratio, wilson
 from utils.monitors.measures import Line
@@ -334,22 +334,19 @@ def _rates(
     cells = rates.cells(cut.frame, cut.at, len(cut))
     usual = rates.cells(reference, np.zeros(len(reference), dtype=int), 1)[0]
     values, n = rates.values(cells, usual), rates.counts(cells)
-    low, high = wilson(values * n, n, level=level)
     for i, line in enumerate(rates.lines):
-        enough = n[:, i] >= minimum
-        measured = {
-            name: np.where(enough, each[:, i], np.nan)
-            for name, each in (("value", values), ("low", low), ("high", high))
-        }
+        if line.metric == "volume":  # is no proportion, and is measured by the hour
+            continue
+        share = np.where(n[:, i] >= minimum, values[:, i], np.nan)
+        low, high = wilson(np.rint(share * n[:, i]), n[:, i], level=level)
+        measured = {"value": share, "low": low, "high": high}
         sizes = {"n_current": n[:, i], "n_reference": rates.counts(usual)[i]}
-        if line.metric != "volume":
-            yield line.metric, line.feature, measured | sizes
+        yield line.metric, line.feature, measured | sizes
         if line.metric == "unseen_rate":
             yield "out_of_bounds_rate", line.feature, measured | sizes
         if line.metric == "null_value_rate":
-            there = dict(zip(measured, ("value", "high", "low"), strict=True))
-            full = {name: 1 - measured[opposite] for name, opposite in there.items()}
-            yield "completeness", line.feature, full | sizes
+            there = {"value": 1 - share, "low": 1 - high, "high": 1 - low}
+            yield "completeness", line.feature, there | sizes
 
 
 def _volume(
@@ -362,11 +359,11 @@ def _volume(
     """
     if not len(cut):
         return
-    whole = pd.Timedelta(int(np.diff(cut.edges).max()), unit="us")
-    before = Cut.of(reference, time_column, window=whole)
+    longest = pd.Timedelta(int(np.diff(cut.edges).max()), unit="us")
+    before = Cut.of(reference, time_column, window=longest)
     usual = ratio(len(reference), before.hours.sum())
-    known = before.hours * HOUR == whole.value // 1000
-    per_hour, k = before.rows[known] / before.hours[known], int(known.sum())
+    per_hour = ratio(before.rows, before.hours)[before.is_whole]
+    k = len(per_hour)
     half = np.nan
     if k >= 2:
         half = stdtrit(k - 1, (1 + level) / 2) * per_hour.std(ddof=1) / np.sqrt(k)
