@@ -136,6 +136,12 @@ def metric_name(metric: str) -> str:
     if metric.endswith("_change"):
         name = metric_name(metric.removesuffix("_change"))
         return tr(pt=f"mudança em: {name}", en=f"change in {name}")
+    if metric.startswith("cost_per_thousand_"):
+        currency = metric.removeprefix("cost_per_thousand_").upper()
+        return tr(
+            pt=f"custo de mil previsões, {currency}",
+            en=f"cost of a thousand predictions, {currency}",
+        )
     names = {
         "mae": tr(pt="erro absoluto médio", en="mean absolute error"),
         "rmse": tr(pt="raiz do erro quadrático médio", en="root mean squared error"),
@@ -213,6 +219,42 @@ def metric_name(metric: str) -> str:
         "importance": tr(pt="importância, |SHAP| médio", en="importance, mean |SHAP|"),
         "importance_share": tr(pt="parcela da importância", en="share of the importance"),
         "ndcg": tr(pt="ordem das importâncias (NDCG)", en="ranking of the importances (NDCG)"),
+        "latency_p50_ms": tr(pt="latência mediana, ms", en="median latency, ms"),
+        "latency_p90_ms": tr(pt="latência, percentil 90, ms", en="latency, 90th percentile, ms"),
+        "latency_p95_ms": tr(pt="latência, percentil 95, ms", en="latency, 95th percentile, ms"),
+        "latency_p99_ms": tr(pt="latência, percentil 99, ms", en="latency, 99th percentile, ms"),
+        "error_rate": tr(pt="taxa de erros", en="error rate"),
+        "refused_rate": tr(pt="requisições recusadas", en="requests refused"),
+        "requests_per_second": tr(pt="requisições por segundo", en="requests per second"),
+        "peak_requests_per_minute": tr(
+            pt="requisições no minuto de pico", en="requests in the busiest minute"
+        ),
+        "longest_silence_s": tr(pt="maior silêncio, s", en="longest silence, s"),
+        "mean_use": tr(pt="uso médio", en="mean use"),
+        "p95_use": tr(pt="uso, percentil 95", en="use, 95th percentile"),
+        "trend_per_day": tr(pt="tendência por dia", en="trend per day"),
+        "days_until_full": tr(pt="dias até encher", en="days until full"),
+        "last_use": tr(pt="último uso medido", en="last use measured"),
+        "replayed_share": tr(pt="requisições repetidas", en="requests replayed"),
+        "probing_share": tr(
+            pt="requisições que variam uma só entrada", en="requests that vary one input alone"
+        ),
+        "even_spread_share": tr(
+            pt="entradas espalhadas por igual", en="inputs that are evenly spread"
+        ),
+        "grid_share": tr(pt="entradas de uma grade", en="inputs from a grid"),
+        "boundary_share": tr(pt="escores perto da decisão", en="scores near the decision"),
+        "out_of_range_share": tr(
+            pt="requisições fora do que se conhece", en="requests beyond what is known"
+        ),
+        "unknown_client_share": tr(
+            pt="requisições de clientes desconhecidos", en="requests of unknown clients"
+        ),
+        "client_share": tr(pt="parcela do cliente", en="the client's share"),
+        "top_client_share": tr(pt="parcela do maior cliente", en="the top client's share"),
+        "same_minute_requests": tr(
+            pt="outras do mesmo cliente no minuto", en="others of the client in the minute"
+        ),
     }
     return names.get(metric, metric.replace("_", " "))
 
