@@ -213,11 +213,12 @@ class Binning:
         >>> Binning.fitted(reference).counts(current, np.array([0, 0, 1, 1]), 2).tolist()
         [[0, 1, 1, 0], [0, 1, 0, 1]]
         """
+        counts = np.zeros((n_blocks, self.n_cells), dtype=np.int64)
         n_rows = _n_rows(frame)
         runs = _runs(block, n_rows)
         width = max((bins.n_bins + 1 for bins in self.bins), default=0)
+        shape = n_blocks, width
         base = block * width if runs is None else None
-        counts = np.zeros((n_blocks, self.n_cells), dtype=np.int64)
         for bins, offset in zip(self.bins, self.offsets, strict=True):
             cells = counts[:, offset : offset + bins.n_bins + 1]
             column = _array(frame, bins.feature)
@@ -226,8 +227,11 @@ class Binning:
                 for start, stop, at in runs:
                     cells[at] += count(start, stop)
             else:
-                found = np.bincount(base + _codes(bins, column), minlength=n_blocks * width)
-                cells += found.reshape(n_blocks, width)[:, : bins.n_bins + 1]
+                code = _coder(bins, column)
+                for start, stop in _pieces(n_rows, at_least=n_blocks * width):
+                    key = base[start:stop] + code(start, stop)
+                    found = np.bincount(key, minlength=n_blocks * width).reshape(shape)
+                    cells += found[:, : bins.n_bins + 1]
         return counts
 
     def codes(self, frame: Source) -> np.ndarray:
@@ -239,9 +243,12 @@ class Binning:
         >>> binning.codes(current).tolist()
         [[0, 1, 4], [1, 3, 0]]
         """
-        codes = np.empty((len(self.bins), _n_rows(frame)), dtype=np.int32)
+        n_rows = _n_rows(frame)
+        codes = np.empty((len(self.bins), n_rows), dtype=np.int32)
         for row, bins in zip(codes, self.bins, strict=True):
-            row[:] = _codes(bins, _array(frame, bins.feature))
+            code = _coder(bins, _array(frame, bins.feature))
+            for start, stop in _pieces(n_rows):
+                row[start:stop] = code(start, stop)
         return codes
 
 
@@ -827,10 +834,17 @@ def _runs(block: np.ndarray | None, n_rows: int) -> list[tuple[int, int, int]] |
     if len(changes) > n_rows // _SHORT_RUN:
         return None
     return [
-        (start, min(start + _PIECE, end), 0 if block is None else int(block[begin]))
+        (begin + start, begin + stop, 0 if block is None else int(block[begin]))
         for begin, end in pairwise([0, *changes.tolist(), n_rows])
-        for start in range(begin, end, _PIECE)
+        for start, stop in _pieces(end - begin)
     ]
+
+
+def _pieces(n_rows: int, *, at_least: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield from where to where rows are read at once: no more than the cache holds."""
+    size = max(_PIECE, at_least)
+    for start in range(0, n_rows, size):
+        yield start, min(start + size, n_rows)
 
 
 def _counter(bins: Bins, array: np.ndarray | pa.Array) -> Callable[[int, int], np.ndarray]:
@@ -859,21 +873,27 @@ def _counter(bins: Bins, array: np.ndarray | pa.Array) -> Callable[[int, int], n
     return count
 
 
-def _codes(bins: Bins, array: np.ndarray | pa.Array) -> np.ndarray:
-    """Return the cell of each row."""
+def _coder(bins: Bins, array: np.ndarray | pa.Array) -> Callable[[int, int], np.ndarray]:
+    """Return what gives the cell of each row from one place to another."""
     if bins.kind == "category":
         codes, texts = _coded(array)
-        return _cell_of(bins, texts)[codes]
+        cell = _cell_of(bins, texts)
+        return lambda start, stop: cell[codes[start:stop]]
     values, present = _numbers(array, is_time=bins.is_time)
     edges = _edges_for(values.dtype, bins.edges)
-    codes = np.zeros(len(values), dtype=np.min_scalar_type(bins.n_bins))
-    for start in range(0, len(values), _PIECE):
-        part, its_codes = values[start : start + _PIECE], codes[start : start + _PIECE]
+
+    def code(start: int, stop: int) -> np.ndarray:
+        part = values[start:stop]
+        codes = np.zeros(len(part), dtype=np.min_scalar_type(bins.n_bins))
         for edge in edges:
-            its_codes += part > edge
-    missing = np.isnan(values) if values.dtype.kind == "f" else np.zeros(len(values), dtype=bool)
-    codes[missing if present is None else missing | ~present] = bins.n_bins
-    return codes
+            codes += part > edge
+        if part.dtype.kind == "f":
+            codes[np.isnan(part)] = bins.n_bins
+        if present is not None:
+            codes[~present[start:stop]] = bins.n_bins
+        return codes
+
+    return code
 
 
 def _cell_of(bins: Bins, texts: pa.Array) -> np.ndarray:
