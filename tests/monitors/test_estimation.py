@@ -283,12 +283,41 @@ def test_features_are_all_that_numbers_can_stand_for():
         empty=None,
         night=lambda f: f["km"] > 90,
         score=0.5,
+        stars=pd.Series([1, "two", [3], None] * 100, dtype=object),
     )
     model = ErrorModel.fitted(frame, task="regression")
-    assert model.reading.inputs.names == ("km", "night", "road")
-    named = ErrorModel.fitted(frame, task="regression", features=["road", "trip_id"])
-    assert named.reading.inputs.names == ("road", "trip_id")
-    assert named.expected(frame).notna().all().all()
+    assert model.reading.inputs.names == ("km", "road", "night", "stars")
+    named = ErrorModel.fitted(frame, task="regression", features=["road", "trip_id", "landed_at"])
+    assert named.reading.inputs.names == ("road",)
+    alone = ErrorModel.fitted(frame, task="regression", features=[])
+    for each in (model, named, alone):
+        assert each.expected(frame).notna().all().all()
+
+
+def test_what_a_column_no_longer_holds_is_missing(of_trips):
+    frame = trips(100, seeded(1))
+    missing = of_trips.expected(frame.assign(km=np.nan))
+    pd.testing.assert_frame_equal(of_trips.expected(frame.assign(km="far")), missing)
+    endless = frame.assign(km=np.inf)
+    pd.testing.assert_frame_equal(of_trips.expected(endless), missing)
+
+
+def test_an_error_may_be_of_any_size_and_none_at_all():
+    frame = trips(1000, seeded(), per_week=200)
+    small = frame.assign(prediction=frame["prediction"] * 1e-9, label=frame["label"] * 1e-9)
+    found, tiny = (
+        estimated_performance(
+            each, each, task="regression", features=["km", "road"], window=None, rng=seeded()
+        )
+        for each in (frame, small)
+    )
+    columns = ["value", "low", "high"]
+    np.testing.assert_allclose(tiny[columns] * 1e9, found[columns], rtol=1e-6)
+    right = frame.assign(label=frame["prediction"])
+    none = estimated_performance(right, right, task="regression", window=None, rng=seeded())
+    assert (none["value"] == 0).all() and none[["low", "high"]].isna().all().all()
+    late = frame.assign(label=frame["label"].where(frame.index >= 900, frame["prediction"]))
+    assert (ErrorModel.fitted(late, task="regression").expected(late) > 0).all().all()
 
 
 @pytest.mark.parametrize(
@@ -313,7 +342,7 @@ def test_the_type_of_the_columns_does_not_matter(of_trips, retyped):
 def test_under_covariate_drift_the_interval_holds_what_comes_as_often_as_it_says():
     metrics = ["accuracy", "recall", "roc_auc", "log_loss"]
     found = []
-    for seed in range(25):
+    for seed in range(20):
         rng = seeded(seed)
         model = ErrorModel.fitted(loans(4000, rng), task="classification", calibration="sigmoid")
         drifted = loans(4000, rng, first=LATER, shift=1.0)
@@ -322,28 +351,28 @@ def test_under_covariate_drift_the_interval_holds_what_comes_as_often_as_it_says
     drift = loans(4000, seeded(), shift=1.0)["label"].mean() - loans(4000, seeded())["label"].mean()
     assert drift > 0.1
     for metric, rows in table.groupby("metric"):
-        assert len(rows) == 250
+        assert len(rows) == 200
         assert within_luck(rows["covered"]), (metric, rows["covered"].mean())
         assert abs(rows["gap"].mean()) < 0.01 * (1 + 2 * (metric == "log_loss")), metric
 
 
 def test_weeks_that_share_a_shock_are_covered_and_independence_would_not_be():
     found = {"as it is": [], "rows alone": []}
-    for seed in range(12):
+    for seed in range(10):
         rng = seeded(seed)
         model = ErrorModel.fitted(
-            loans(6000, rng, weeks_apart=0.5, per_week=300),
+            loans(4500, rng, weeks_apart=0.5, per_week=225),
             task="classification",
             calibration="sigmoid",
         )
-        current = loans(6000, rng, first=LATER, weeks_apart=0.5, per_week=300)
+        current = loans(4500, rng, first=LATER, weeks_apart=0.5, per_week=225)
         for name, least in (("as it is", 4), ("rows alone", 10**6)):
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(estimation, "LEAST_WINDOWS", least)
                 table = joined(model, current, task="classification", metrics=["precision"])
             found[name].append(table["covered"])
     as_it_is, rows_alone = (pd.concat(each) for each in found.values())
-    assert len(as_it_is) == 240 and within_luck(as_it_is), as_it_is.mean()
+    assert len(as_it_is) == 200 and within_luck(as_it_is), as_it_is.mean()
     assert rows_alone.mean() < 0.7
 
 
@@ -645,8 +674,6 @@ def test_tables_that_cannot_be_joined_are_refused(estimated, realised, settings,
         ({"label": "yes", "prediction": "no"}, {}, r"positive=None: name .*\['no', 'yes'\]"),
         ({"label": "yes", "prediction": "no"}, {"positive": "si"}, "positive='si' is no class"),
         ({}, {"task": "regression", "features": ["kn"]}, "features='kn' is no column"),
-        ({}, {"task": "regression", "features": ["event_time"]}, "'event_time' holds times"),
-        ({"label": 1, "prediction": 1}, {"task": "regression"}, "the model makes no error in it"),
     ],
 )
 def test_a_refusal_names_the_argument_the_value_and_the_rule(change, settings, message):
@@ -658,8 +685,8 @@ def test_a_refusal_names_the_argument_the_value_and_the_rule(change, settings, m
 
 
 def test_what_the_reference_did_not_hold_is_refused_by_name(of_trips):
-    with pytest.raises(ValueError, match="features: 'km' holds 'far': it held numbers before"):
-        of_trips.expected(trips(10, seeded()).assign(km="far"))
+    with pytest.raises(ValueError, match="features='km' is no column of the frame"):
+        of_trips.expected(trips(10, seeded()).drop(columns="km"))
     model = ErrorModel.fitted(loans(200, seeded()), task="classification")
     with pytest.raises(ValueError, match="score_column='score' holds 1.5; a probability"):
         model.expected(loans(10, seeded()).assign(score=1.5))

@@ -19,6 +19,8 @@ from scipy.special import expit, logit, stdtrit
 
 from utils.monitors import windows
 from utils.monitors.intervals import checked_level, ratio
+from utils.monitors.kinds import coded, kind_of, kinds
+from utils.monitors.kinds import numbers as numbers_in
 from utils.monitors.measures import Line, sums
 from utils.monitors.realised import (
     SCORE_BINS,
@@ -173,27 +175,23 @@ class _Inputs:
     categories: Mapping[str, Mapping[Any, int]]
 
     @classmethod
-    def of(cls, reference: pd.DataFrame, features: Sequence[str] | None, others: set[str]):
-        """Return the features named, or all the other columns that numbers can stand for.
+    def of(cls, reference: pd.DataFrame, features: Sequence[str]) -> _Inputs:
+        """Return those of the features that numbers can stand for.
 
-        Left out of its own accord are times, columns without a value, and text of more distinct
-        values than a tree has categories: ids.
+        Left out are times, columns without a value, and what has more distinct values than a tree
+        has categories: ids.
         """
         numeric, categories = [], {}
-        named = [name for name in reference.columns if name not in others]
-        for name in named if features is None else features:
-            series = windows.column(reference, name, argument="features").infer_objects()
-            if pd.api.types.is_numeric_dtype(series):
+        for name in features:
+            column = windows.column(reference, name, argument="features")
+            kind = kind_of(kinds(column))
+            if kind in ("number", "whole number"):
                 numeric.append(name)
-                continue
-            is_time = series.dtype.kind in "mM" or isinstance(series.dtype, pd.DatetimeTZDtype)
-            if is_time and features is not None:
-                raise ValueError(f"features: {name!r} holds times; give an hour or a weekday")
-            counts = series.value_counts()
-            if features is None and (is_time or not 0 < len(counts) <= _MOST_CATEGORIES):
-                continue
-            commonest = counts.index[:_MOST_CATEGORIES]
-            categories[name] = {each: code for code, each in enumerate(commonest)}
+            elif kind not in ("moment", "missing"):
+                codes, texts = coded(column)
+                commonest = np.argsort(-np.bincount(codes[codes >= 0]), kind="stable")
+                if len(texts) <= _MOST_CATEGORIES:
+                    categories[name] = {texts[each]: at for at, each in enumerate(commonest)}
         return cls(tuple(numeric), categories)
 
     @property
@@ -206,44 +204,41 @@ class _Inputs:
         return [False] * len(self.numeric) + [True] * len(self.categories) + [False]
 
     def matrix(self, frame: pd.DataFrame, prediction: np.ndarray) -> np.ndarray:
+        """Return inputs and prediction; what is no number where one was is missing."""
         columns = []
         for name in self.numeric:
-            series = windows.column(frame, name, argument="features").infer_objects()
-            if not (pd.api.types.is_numeric_dtype(series) or series.isna().all()):
-                value = series.dropna().iloc[0]
-                raise ValueError(f"features: {name!r} holds {value!r}: it held numbers before")
-            values = series.to_numpy(dtype=float, na_value=np.nan)
+            values = numbers_in(windows.column(frame, name, argument="features"))
             columns.append(np.where(np.isinf(values), np.nan, values))
         for name, code in self.categories.items():
-            at, found = pd.factorize(windows.column(frame, name, argument="features"))
-            to_code = np.array([*(code.get(each, np.nan) for each in found), np.nan])
-            columns.append(to_code[at])
+            at, texts = coded(windows.column(frame, name, argument="features"))
+            columns.append(np.array([*(code.get(each, np.nan) for each in texts), np.nan])[at])
         return np.column_stack([*columns, prediction])
 
 
 @dataclass(frozen=True)
 class _Sizes:
-    """The expected absolute and squared error, by boosted trees."""
+    """The expected absolute and squared error, by boosted trees; without trees, 0."""
 
-    absolute: Any
-    square: Any
+    trees: tuple[Any, ...]
+    mean: np.ndarray
 
     def __call__(self, matrix: np.ndarray) -> np.ndarray:
-        return np.stack([self.absolute.predict(matrix), self.square.predict(matrix)], axis=1)
+        if not self.trees:
+            return np.zeros((len(matrix), 2))
+        return self.mean * np.stack([each.predict(matrix) for each in self.trees], axis=1)
 
 
 def _fit_sizes(matrix: np.ndarray, sizes: np.ndarray, is_category: list[bool]) -> _Sizes:
+    """Fit trees to the sizes, in units of their mean: what is a small error is not absolute."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     step = -(-len(matrix) // MOST_ROWS)
-
-    def fitted(size: np.ndarray) -> Any:
-        if not size.any():
-            raise ValueError(
-                "reference: the model makes no error in it, or none but in one stretch of time; "
-                "there is nothing to learn from"
-            )
-        trees = HistGradientBoostingRegressor(
+    matrix, sizes = matrix[::step], sizes[::step]
+    if not sizes.any():
+        return _Sizes((), np.zeros(2))
+    mean = sizes.mean(axis=0)
+    trees = tuple(
+        HistGradientBoostingRegressor(
             loss="poisson",
             learning_rate=0.15,
             max_iter=40,
@@ -252,10 +247,10 @@ def _fit_sizes(matrix: np.ndarray, sizes: np.ndarray, is_category: list[bool]) -
             categorical_features=is_category,
             early_stopping=False,
             random_state=0,
-        )
-        return trees.fit(matrix[::step], size)
-
-    return _Sizes(*(fitted(size) for size in sizes[::step].T))
+        ).fit(matrix, size)
+        for size in (sizes / mean).T
+    )
+    return _Sizes(trees, mean)
 
 
 # ------------------------------------------------------------------------------ reading the frame
@@ -455,9 +450,9 @@ class ErrorModel:
         the score of the predicted class, accuracy alone; of one class of many, all but accuracy.
 
         **Regression.** Boosted trees are fitted to the absolute and the squared error, from
-        ``features`` (all other columns unless named, but for times, ids and columns without a
-        value) and the prediction. Estimated are mae and rmse. Bias and r2 are not: had the model
-        known the sign of its errors, it would have made others.
+        ``features`` (all other columns unless named; times, ids of more than 254 values and columns
+        without a value tell it nothing) and the prediction. Estimated are mae and rmse. Bias and r2
+        are not: had the model known the sign of its errors, it would have made others.
 
         **Held out.** The labelled rows are cut by time into ``n_folds`` stretches, and a model is
         fitted on all but each of them. What these say of the stretch that they did not see, and how
@@ -490,8 +485,10 @@ class ErrorModel:
             )
             fits = _score_fits(calibration, is_probability=reading.is_probability)
         elif task == "regression":
-            others = {time_column, prediction_column, score_column, label_column}
-            inputs = _Inputs.of(reference, features, others)
+            if features is None:
+                others = (time_column, prediction_column, score_column, label_column)
+                features = [name for name in reference.columns if name not in others]
+            inputs = _Inputs.of(reference, features)
             reading = _Errors(prediction_column=prediction_column, inputs=inputs)
             fits = [lambda design, came: _fit_sizes(design, came, inputs.is_category)]
         else:
@@ -624,7 +621,7 @@ class ErrorModel:
                 relative, luck = 1.0, size * (1 - size)
                 pull = luck
             else:
-                relative = (gap**2).mean() / (size**2).mean()
+                relative = float(ratio((gap**2).mean(), (size**2).mean()))
                 luck, pull = relative * size**2, size
             sums_of = [np.bincount(at, weights=each[enough]) for each in (gap, luck, pull)]
             by_quantity.append((relative, _shock(*sums_of)))
@@ -677,6 +674,7 @@ def _shock(gap: np.ndarray, luck: np.ndarray, pull: np.ndarray) -> float:
     A window's gap varies by its rows' own luck, and by the square of ``pull``, what it moves for a
     unit of the common shock, times the variance sought. It is 0 where luck explains all.
     """
+    gap, luck, pull = (each[luck > 0] for each in (gap, luck, pull))
     if len(gap) < LEAST_WINDOWS:
         return 0.0
     more = (gap**2 / luck).sum() - len(gap)
@@ -717,7 +715,7 @@ def _of_counts(counts: np.ndarray) -> dict[str, np.ndarray]:
     confusion = by_bin.sum(axis=-3)
     right = confusion[..., 1, 1]
     predicted, actual = confusion[..., 1, :].sum(axis=-1), confusion[..., :, 1].sum(axis=-1)
-    labels = by_bin.sum(axis=-2)
+    labels = by_bin[..., 0, :] + by_bin[..., 1, :]
     return {
         "accuracy": ratio(right + confusion[..., 0, 0], confusion.sum(axis=(-2, -1))),
         "precision": ratio(right, predicted),
@@ -825,10 +823,11 @@ def _of_errors(
     for quantity, (name, power) in enumerate((("mae", 1.0), ("rmse", 0.5))):
         size = part.whole[:, quantity]
         total = sums(size, part.at, part.n_windows)
-        by_fold = [sums(each[:, quantity], part.at, part.n_windows) for each in part.folds]
-        some = np.where(n > 0, 1.0, np.nan)
+        by_fold = np.array(
+            [sums(each[:, quantity], part.at, part.n_windows) for each in part.folds]
+        )
         luck = spread.luck[quantity] * ratio(sums(size**2, part.at, part.n_windows), total**2)
-        apart = np.log(np.array(by_fold) * some)
+        apart = np.log(np.where(by_fold > 0, by_fold, np.nan))
         of_model = (k - 1) / k * ((apart - apart.mean(axis=0)) ** 2).sum(axis=0)
         shock = spread.shock[quantity]
         variance = luck + of_model + shock
