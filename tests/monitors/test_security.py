@@ -264,13 +264,16 @@ def rows_of(*rows, start="2024-01-01T00:00Z"):
     )
 
 
+A_DAY = 1440
 BASE = rows_of(
     (0, "a", 1.0, 10.0, "red"),
     (1, "a", 2.0, 20.0, "red"),
-    (2, "b", 3.0, 30.0, "blue"),
-    (3, "b", 4.0, 40.0, "blue"),
-    (4, "b", 4.0, 40.0, "blue"),
-    (5, "a", 9.0, 15.0, "green"),
+    (A_DAY, "b", 3.0, 30.0, "blue"),
+    (A_DAY + 1, "b", 4.0, 40.0, "blue"),
+    (A_DAY + 2, "b", 4.0, 40.0, "blue"),
+    (2 * A_DAY, "a", 9.0, 15.0, "green"),
+    (2 * A_DAY + 1, "a", 2.5, 41.0, "red"),
+    (2 * A_DAY + 2, "b", 1.5, 12.0, "blue"),
 )
 
 
@@ -278,14 +281,42 @@ def flags_of(frame, **settings):
     return Requests.of(BASE, **{"features": ["x", "y", "kind"]} | settings).flags(frame)
 
 
-def test_the_references_own_rows_are_judged_as_if_they_had_not_been_there():
+def test_the_references_own_rows_are_judged_as_if_their_day_had_not_been_there():
     flags = flags_of(BASE)
-    assert flags["replayed"].tolist() == [0, 0, 0, 0, 1, 0]
-    assert flags_of(BASE, memory="30s")["replayed"].tolist() == [0, 0, 0, 1, 1, 0]
-    # 1 and 9 of x, 10 of y, and green are each in one row alone; 40 of y is in two
-    assert flags["outside"].tolist() == [1, 0, 0, 0, 0, 1]
-    assert flags["unknown"].tolist() == [0] * 6
-    np.testing.assert_array_equal(flags["near"], [np.nan, 0, np.nan, 0, 0, 0])
+    assert flags["replayed"].tolist() == [0, 0, 0, 0, 1, 0, 0, 0]
+    assert flags_of(BASE, memory="30s")["replayed"].tolist() == [0, 0, 0, 1, 1, 0, 0, 0]
+    # no other day has x as low as 1, as high as 9, y as low as 10, as high as 41, or green
+    assert flags["outside"].tolist() == [1, 0, 0, 0, 0, 1, 1, 0]
+    assert flags["unknown"].tolist() == [0] * 8
+    np.testing.assert_array_equal(flags["near"], [np.nan, 0, np.nan, 0, 0, 0, 0, 0])
+
+
+def test_one_day_of_reference_has_no_other_to_be_judged_by():
+    day = BASE.head(2)
+    flags = Requests.of(day, features=["x", "kind"]).flags(BASE)
+    assert flags["outside"].tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+
+
+def test_alike_rows_of_a_day_are_outside_as_often_later_as_in_the_reference():
+    """Each day has a weather of its own, which all its rows share: 1 day in so many is extreme."""
+    rng = np.random.default_rng(0)
+    shares = []
+    for _ in range(300):
+        days = np.repeat(np.arange(21), 5)
+        frame = pd.DataFrame(
+            {
+                "event_time": START + pd.to_timedelta(days, unit="D"),
+                "client": "a",
+                "weather": rng.normal(size=21)[days],
+                "place": rng.zipf(1.6, 21)[days].astype(str),
+            }
+        )
+        measure = Requests.of(frame.head(100), features=["weather", "place"])
+        before, after = (measure.flags(part)["outside"] for part in (frame[:100], frame[100:]))
+        shares.append((before.mean(), after.mean()))
+    before, after = np.mean(shares, axis=0)
+    assert 0.2 < before < 0.5
+    assert after == pytest.approx(before, abs=0.08)
 
 
 def test_the_flags_of_later_rows_by_hand():

@@ -31,6 +31,7 @@ MISSING_CLIENT = "(missing)"
 
 _MINUTE = 60_000_000
 _HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
 _EVEN_BINS = 20
 _OUTER = 0.005
 _NEAR = 0.001
@@ -56,52 +57,87 @@ _SIGNS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Range:
+    """The lowest number that was seen, on which day, and the lowest on all the other days.
+
+    A row of that day is judged by the others, as if its day had not been there; so rows of the
+    reference are beyond the range as often as new ones of the same kind, also where the rows of a
+    day are alike (one cold day has many flights).
+    """
+
+    end: float = -np.inf
+    day: int = -1
+    otherwise: float = -np.inf
+
+    @classmethod
+    def of(cls, values: np.ndarray, day: np.ndarray) -> _Range:
+        days, at = np.unique(day, return_inverse=True)
+        if not len(days):
+            return cls()
+        lowest = np.full(len(days), np.inf)
+        np.minimum.at(lowest, at, values)
+        order = np.argsort(lowest, kind="stable")
+        if len(days) == 1:
+            return cls(end=float(lowest[0]))
+        first, second = order[:2]
+        return cls(end=float(lowest[first]), day=int(days[first]), otherwise=float(lowest[second]))
+
+    def is_below(self, values: np.ndarray, day: np.ndarray) -> np.ndarray:
+        return values < np.where(day == self.day, self.otherwise, self.end)
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Feature:
     """What the reference shows of one feature.
 
-    ``low`` to ``high`` is its range; an end that one row alone reached is outside of it, so that a
-    row of the reference is judged as if it had not been there. ``odds`` is, by bin, how much more
-    likely a value is where all are spread evenly than in the reference (log).
+    Of a number: its range from both ends, and the bins that are even over it. Of a category: the
+    ``known`` ones, and the day of those that only one day has (else -1). ``odds`` is, by bin, how
+    much more likely a value is where all are spread evenly than in the reference (log).
     """
 
     name: str
     kind: Literal["number", "category"]
-    low: float = -np.inf
-    high: float = np.inf
+    low: _Range = _Range()
+    high: _Range = _Range()
     step: float = 0.0
     edges: np.ndarray
     known: pd.Index
+    only_day: np.ndarray
     odds: np.ndarray
     is_seldom_equal: bool
 
     @classmethod
-    def of(cls, reference: pd.DataFrame, name: str) -> _Feature:
+    def of(cls, reference: pd.DataFrame, name: str, day: np.ndarray) -> _Feature:
         column = windows.column(reference, name, argument="features")
         what = kind_of(kinds(column))
         if what in ("number", "whole number") or column.dtype.kind == "M":
-            return cls._of_numbers(name, _numbers(column))
+            return cls._of_numbers(name, _numbers(column), day)
         codes, texts = coded(column)
-        seen = np.bincount(codes[codes >= 0], minlength=len(texts))
-        known = pd.Index(np.asarray(texts, dtype=object)[seen >= 2], dtype=object)
-        counts = np.append(seen[seen >= 2], (seen == 1).sum())
+        there = codes >= 0
+        n_of = np.bincount(codes[there], minlength=len(texts))
+        pairs = np.unique(np.column_stack([codes[there], day[there]]), axis=0)
+        n_days = np.bincount(pairs[:, 0], minlength=len(texts))
+        only_day = np.full(len(texts), -1)
+        if len(np.unique(day)) > 1:
+            alone = n_days[pairs[:, 0]] == 1
+            only_day[pairs[alone, 0]] = pairs[alone, 1]
+        seen = n_of > 0
         return cls(
             name=name,
             kind="category",
             edges=np.empty(0),
-            known=known,
-            odds=_odds(counts),
+            known=pd.Index(np.asarray(texts, dtype=object)[seen], dtype=object),
+            only_day=np.append(only_day[seen], -1),
+            odds=_odds(np.append(n_of[seen], 0)),
             is_seldom_equal=False,
         )
 
     @classmethod
-    def _of_numbers(cls, name: str, values: np.ndarray) -> _Feature:
-        values = np.sort(values[np.isfinite(values)])
-        edges, odds, low, high, step = np.empty(0), np.zeros(1), -np.inf, np.inf, 0.0
+    def _of_numbers(cls, name: str, values: np.ndarray, day: np.ndarray) -> _Feature:
+        there = np.isfinite(values)
+        values, day = values[there], day[there]
+        edges, odds, step = np.empty(0), np.zeros(1), 0.0
         if len(values):
-            low, high = values[0], values[-1]
-            if len(values) > 1:
-                low = np.nextafter(low, np.inf) if values[1] > low else low
-                high = np.nextafter(high, -np.inf) if values[-2] < high else high
             first, left, right, last = np.quantile(values, [_OUTER, 0.25, 0.75, 1 - _OUTER])
             step = _NEAR * float(right - left or values.std())
             edges = np.linspace(first, last, _EVEN_BINS + 1)[1:-1] if last > first else edges
@@ -112,16 +148,17 @@ class _Feature:
         return cls(
             name=name,
             kind="number",
-            low=low,
-            high=high,
+            low=_Range.of(values, day),
+            high=_Range.of(-values, day),
             step=step,
             edges=edges,
             known=pd.Index([]),
+            only_day=np.empty(0),
             odds=odds,
             is_seldom_equal=bool(n > 1 and pairs < _SELDOM_EQUAL),
         )
 
-    def read(self, frame: pd.DataFrame) -> _Column:
+    def read(self, frame: pd.DataFrame, day: np.ndarray) -> _Column:
         """Return what the rows of a frame have of it."""
         column = windows.column(frame, self.name, argument="features")
         if self.kind == "number":
@@ -131,7 +168,7 @@ class _Feature:
             return _Column(
                 values=values,
                 key=pd.util.hash_array(values),
-                is_outside=~np.isnan(values) & ~((values >= self.low) & (values <= self.high)),
+                is_outside=self.low.is_below(values, day) | self.high.is_below(-values, day),
                 odds=np.where(there, self.odds[at], 0.0),
             )
         codes, texts = coded(column)
@@ -142,7 +179,7 @@ class _Feature:
         return _Column(
             values=codes.astype(float),
             key=np.where(missing, np.uint64(0), pd.util.hash_array(texts)[codes]),
-            is_outside=~missing & (place == len(self.known)),
+            is_outside=~missing & ((place == len(self.known)) | (self.only_day[place] == day)),
             odds=np.where(missing, 0.0, self.odds[place]),
         )
 
@@ -196,9 +233,9 @@ class Requests:
       the reference (the product over features, as if they were independent);
     - ``boundary``: its score is among those nearest to ``decision``, where a tenth of the
       reference's are;
-    - ``outside``: a value is beyond those of the reference, or a category is not in it; what a
-      single row of the reference has does not count as seen, so that the reference itself and new
-      rows of the same kind are outside equally often (Good 1953);
+    - ``outside``: a number is beyond those of the reference, or a category is not in it. Of a row
+      of the reference: not in its other days, so that it and new rows of the same kind are outside
+      equally often;
     - ``unknown``: its client is none of ``known_clients``, or else of those in the reference.
 
     Lines of which the reference says nothing are left out: repeats where more than one in twenty
@@ -253,8 +290,9 @@ class Requests:
         if not len(reference):
             raise ValueError("reference has no rows; what is usual is read off it")
         time = windows.times(reference, time_column, argument="time_column")
-        fitted = tuple(_Feature.of(reference, name) for name in dict.fromkeys(features))
-        keys = _keys([feature.read(reference) for feature in fitted])
+        day = time // _DAY
+        fitted = tuple(_Feature.of(reference, name, day) for name in dict.fromkeys(features))
+        keys = _keys([feature.read(reference, day) for feature in fitted])
         order = np.lexsort((time, keys))
         begins = np.flatnonzero(np.r_[True, np.diff(keys[order]) != 0])
         ends = np.r_[begins[1:], len(order)] - 1
@@ -323,7 +361,8 @@ class Requests:
         return self._flags(frame, self._read(frame))
 
     def _read(self, frame: pd.DataFrame) -> list[_Column]:
-        return [feature.read(frame) for feature in self.features]
+        day = windows.times(frame, self.time_column, argument="time_column") // _DAY
+        return [feature.read(frame, day) for feature in self.features]
 
     def _flags(self, frame: pd.DataFrame, columns: list[_Column]) -> dict[str, np.ndarray]:
         time = windows.times(frame, self.time_column, argument="time_column")
