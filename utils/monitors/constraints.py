@@ -409,8 +409,7 @@ def _of_numbers(values: np.ndarray) -> dict[str, Any]:
         return {}
     with np.errstate(over="ignore", invalid="ignore"):  # numbers may be near the largest float
         moments = {"mean": values.mean(), "sum": values.sum(), "std_dev": values.std()}
-    part = np.linspace(0, 1, _N_BUCKETS + 1)
-    edges = values[0] * (1 - part) + values[-1] * part
+    edges = 2 * np.linspace(values[0] / 2, values[-1] / 2, _N_BUCKETS + 1)
     below = np.concatenate([[0], np.searchsorted(values, edges[1:-1]), [len(values)]])
     return {
         **{name: float(value) for name, value in moments.items()},
