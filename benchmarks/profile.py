@@ -246,6 +246,8 @@ def memory(folder: Path, *, n_rows: int, rounds: int) -> None:
             cwd=ROOT,
         )
         did = json.loads(done.stdout)
+        if did["rows"] != n:
+            raise RuntimeError(f"{did['rows']:,} of {n:,} rows were counted")
         values = (
             f"{n:,}",
             f"{path.stat().st_size / 2**20:,.0f}",

@@ -520,6 +520,16 @@ def _peak_bytes(process) -> int:
     return peak if sys.platform == "darwin" else peak * 1_024
 
 
+# Profiles
+
+
+def profiles(registry: Registry, plan: Plan) -> None:
+    """Measure profiles, as ``python -m benchmarks.profile`` does."""
+    from benchmarks.profile import measure
+
+    measure(registry.folder, quick=plan is QUICK)
+
+
 # How it is measured and shown
 
 
@@ -541,7 +551,7 @@ def _spread(values: Sequence[float], *, digits: int = 0) -> str:
     return f"{middle:>8,.{digits}f} {between:<15}"
 
 
-PARTS = {"single": single_rows, "batches": in_process, "year": a_year}
+PARTS = {"single": single_rows, "batches": in_process, "year": a_year, "profiles": profiles}
 
 if __name__ == "__main__":
     sys.exit(main())

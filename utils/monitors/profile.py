@@ -90,6 +90,8 @@ class Bins:
             raise ValueError(f"{self.feature}: edges={self.edges!r}: each above the one before")
         if len(set(self.categories)) < len(self.categories):
             raise ValueError(f"{self.feature}: categories={self.categories!r}: each once")
+        if OTHER in self.categories[:-1]:
+            raise ValueError(f"{self.feature}: categories={self.categories!r}: {OTHER} comes last")
 
     @property
     def n_bins(self) -> int:
