@@ -497,9 +497,16 @@ def test_a_text_that_stands_for_a_number_that_is_none_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("at", "value", "message"),
     [
-        (("version",), "zero", 'version is "zero", and must be a number'),
+        (("version",), "zero", 'version is "zero", and must be a finite number'),
         (("dataset",), None, "dataset is null, and must be an object"),
-        (("dataset", "item_count"), True, "dataset.item_count is true, and must be a number"),
+        (("dataset", "item_count"), True, "dataset.item_count is true, and must be a whole number"),
+        (
+            ("dataset", "item_count"),
+            "NaN",
+            'dataset.item_count is "NaN", and must be a whole number',
+        ),
+        (("dataset", "item_count"), 1.5, "dataset.item_count is 1.5, and must be a whole number"),
+        (("dataset", "item_count"), -1, "dataset.item_count is -1, and must be a whole number"),
         (("features",), {}, "features is {}, and must be a list"),
         (("features", 0, "name"), 7, "features[0].name is 7, and must be a text"),
         (

@@ -2,7 +2,7 @@
 
 A form is written as the document is: an object is a ``dict`` of forms (a key that ends in ``?`` may
 be missing, and ``"*"`` stands for any key), a list is a list of one form, and a value is ``str``,
-``bool``, ``NUMBER``, ``NUMBER_OR_NULL``, ``ANYTHING``, or a tuple of the texts that it may be.
+``bool``, a ``Value``, or a tuple of the texts that it may be.
 
 A number that is none is the text ``"NaN"``, as the documented files have it.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +20,29 @@ from utils.exporters import _files
 from utils.exporters._files import UnreadableFile
 from utils.text import nearest
 
-NUMBER = float
-NUMBER_OR_NULL = float | None
-ANYTHING = object
+
+class Value(Enum):
+    """What a number may be; a number that is not finite is a text."""
+
+    ANYTHING = "anything"
+    NUMBER = "a number"
+    NUMBER_OR_NULL = "a number or null"
+    FINITE = "a finite number"
+    COUNT = "a whole number"
+
+
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-_CALLED = {
-    str: "a text",
-    bool: "true or false",
-    NUMBER: "a number",
-    NUMBER_OR_NULL: "a number or null",
-    dict: "an object",
-    list: "a list",
-}
+_CALLED = {str: "a text", bool: "true or false", dict: "an object", list: "a list"}
 
 
 def check(value: Any, form: Any, *, place: str, name: str = "") -> None:
     """Raise ``UnreadableFile``, naming the place and the key, where a value is not of a form.
 
     >>> check({"version": 0, "features": [{"name": 7}]},
-    ...       {"version": NUMBER, "features": [{"name": str}]}, place="a.json")
+    ...       {"version": Value.NUMBER, "features": [{"name": str}]}, place="a.json")
     Traceback (most recent call last):
     utils.exporters._files.UnreadableFile: a.json: features[0].name is 7, and must be a text
     """
-    if form is ANYTHING or (form is NUMBER_OR_NULL and value is None):
-        return
     if isinstance(form, tuple):
         if value not in form:
             _refuse(value, f"one of {', '.join(form)}", place, name)
@@ -53,7 +53,10 @@ def check(value: Any, form: Any, *, place: str, name: str = "") -> None:
             _refuse(value, _CALLED[list], place, name)
         for at, item in enumerate(value):
             check(item, form[0], place=place, name=f"{name}[{at}]")
-    elif not _is_a(value, form):
+    elif isinstance(form, Value):
+        if not _is_such(value, form):
+            _refuse(value, form.value, place, name)
+    elif not isinstance(value, form):
         _refuse(value, _CALLED[form], place, name)
 
 
@@ -78,11 +81,15 @@ def _instead(key: str, form: Mapping[str, Any], value: Mapping[str, Any]) -> str
     return f"; {close}" if close.startswith("did") else ""
 
 
-def _is_a(value: Any, kind: type) -> bool:
-    if kind in (NUMBER, NUMBER_OR_NULL):
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return is_number or (isinstance(value, str) and value in _NOT_FINITE)
-    return isinstance(value, kind)
+def _is_such(value: Any, form: Value) -> bool:
+    if form is Value.ANYTHING or (form is Value.NUMBER_OR_NULL and value is None):
+        return True
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        is_text = isinstance(value, str) and value in _NOT_FINITE
+        return is_text and form in (Value.NUMBER, Value.NUMBER_OR_NULL)
+    if form is Value.COUNT:
+        return value >= 0 and value == value // 1
+    return form is not Value.FINITE or math.isfinite(value)
 
 
 def _refuse(value: Any, rule: str, place: str, name: str) -> None:
@@ -117,7 +124,7 @@ def keep_unknown(new: Any, old: Any, form: Any) -> Any:
 
     Objects in lists are the same where their ``name`` is.
 
-    >>> form = {"version": NUMBER, "features": [{"name": str, "mean?": NUMBER}]}
+    >>> form = {"version": Value.NUMBER, "features": [{"name": str, "mean?": Value.NUMBER}]}
     >>> keep_unknown({"version": 1, "features": [{"name": "x"}]},
     ...     {"version": 0, "by": "Ana", "features": [{"name": "x", "mean": 3, "unit": "km"}]}, form)
     {'version': 1, 'features': [{'name': 'x', 'unit': 'km'}], 'by': 'Ana'}

@@ -77,7 +77,7 @@ def text_of(value: Any) -> str | None:
     plain = json_of(value)
     if plain is None or isinstance(plain, str):
         return plain
-    return repr(plain) if isinstance(plain, float) else json.dumps(plain)
+    return json.dumps(plain) if isinstance(plain, (bool, list, dict)) else repr(plain)
 
 
 def json_of(value: Any) -> Any:

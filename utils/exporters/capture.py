@@ -533,7 +533,9 @@ def merged(
     [20.0]
     """
     as_of = windows.moment(known_as_of, argument="known_as_of")
-    key = capture["inference_id"].fillna(capture["prediction_id"])
+    capture = capture.reset_index(drop=True)
+    own = windows.column(capture, "inference_id", argument="capture")
+    key = own.fillna(capture["prediction_id"])
     if key.duplicated().any():
         raise ValueError(f"capture: two events are called {key[key.duplicated()].iloc[0]!r}")
     labels = truth.sort_values("known_at", kind="stable")

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from utils.exporters import _forms
-from utils.exporters._forms import NUMBER, NUMBER_OR_NULL
+from utils.exporters._forms import Value
 from utils.records import measurements
 from utils.text import nearest
 
@@ -68,12 +68,12 @@ _BIAS = {
         "*": [
             {
                 "value_or_threshold": str,
-                "metrics": [{"name": str, "description?": str, "value": NUMBER_OR_NULL}],
+                "metrics": [{"name": str, "description?": str, "value": Value.NUMBER_OR_NULL}],
             }
         ]
     },
 }
-_SHAP = {"global_shap_values": {"*": NUMBER}, "expected_value?": NUMBER}
+_SHAP = {"global_shap_values": {"*": Value.NUMBER}, "expected_value?": Value.NUMBER}
 ANALYSIS: Mapping[str, Any] = {
     "version?": str,
     "explanations?": {f"{METHOD}?": {"*": _SHAP}},

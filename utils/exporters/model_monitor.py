@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from utils.exporters import _files, _forms
-from utils.exporters._forms import ANYTHING, NUMBER
+from utils.exporters._forms import Value
 from utils.monitors.constraints import (
     Bucket,
     CategoryBucket,
@@ -43,29 +43,34 @@ from utils.monitors.constraints import (
 SKETCH_PARAMETERS = {"c": 0.64, "k": 2048.0}
 """What the files say of their sketches: the factor by which levels shrink, and their size."""
 
-_COMMON = {"num_present": NUMBER, "num_missing": NUMBER}
+_COMMON = {"num_present": Value.COUNT, "num_missing": Value.COUNT}
 _NUMERICAL = {
     "common": _COMMON,
-    "mean?": NUMBER,
-    "sum?": NUMBER,
-    "std_dev?": NUMBER,
-    "min?": NUMBER,
-    "max?": NUMBER,
+    "mean?": Value.NUMBER,
+    "sum?": Value.NUMBER,
+    "std_dev?": Value.NUMBER,
+    "min?": Value.NUMBER,
+    "max?": Value.NUMBER,
     "distribution?": {
         "kll?": {
-            "buckets?": [{"lower_bound": NUMBER, "upper_bound": NUMBER, "count": NUMBER}],
-            "sketch?": {"parameters?": {"c": NUMBER, "k": NUMBER}, "data": [[NUMBER]]},
+            "buckets?": [
+                {"lower_bound": Value.NUMBER, "upper_bound": Value.NUMBER, "count": Value.NUMBER}
+            ],
+            "sketch?": {
+                "parameters?": {"c": Value.NUMBER, "k": Value.NUMBER},
+                "data": [[Value.NUMBER]],
+            },
         }
     },
 }
 _STRING = {
     "common": _COMMON,
-    "distinct_count?": NUMBER,
-    "distribution?": {"categorical?": {"buckets?": [{"value": str, "count": NUMBER}]}},
+    "distinct_count?": Value.COUNT,
+    "distribution?": {"categorical?": {"buckets?": [{"value": str, "count": Value.COUNT}]}},
 }
 STATISTICS: Mapping[str, Any] = {
-    "version": NUMBER,
-    "dataset": {"item_count": NUMBER},
+    "version": Value.FINITE,
+    "dataset": {"item_count": Value.COUNT},
     "features": [
         {
             "name": str,
@@ -87,23 +92,23 @@ _DISTRIBUTION = (
 _CONFIG = {
     "evaluate_constraints?": str,
     "emit_metrics?": str,
-    "datatype_check_threshold?": NUMBER,
-    "domain_content_threshold?": NUMBER,
+    "datatype_check_threshold?": Value.FINITE,
+    "domain_content_threshold?": Value.FINITE,
     "distribution_constraints?": {
         "perform_comparison?": str,
-        "comparison_threshold?": NUMBER,
+        "comparison_threshold?": Value.FINITE,
         "comparison_method?": str,
-        "categorical_comparison_threshold?": NUMBER,
+        "categorical_comparison_threshold?": Value.FINITE,
         "categorical_drift_method?": str,
     },
 }
 CONSTRAINTS: Mapping[str, Any] = {
-    "version": NUMBER,
+    "version": Value.FINITE,
     "features": [
         {
             "name": str,
             "inferred_type": get_args(InferredType),
-            "completeness": NUMBER,
+            "completeness": Value.FINITE,
             "num_constraints?": {"is_non_negative?": bool},
             "string_constraints?": {"domains?": [str]},
             "monitoringConfigOverrides?": _CONFIG,
@@ -130,7 +135,7 @@ def read_document(path: Path | str) -> dict[str, Any]:
 
     Raises ``FileNotFoundError``, and ``UnreadableFile`` for a file that holds no JSON object.
     """
-    return _forms.read(path, {"*": ANYTHING})
+    return _forms.read(path, {"*": Value.ANYTHING})
 
 
 # statistics.json

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from utils.exporters import _forms
-from utils.exporters._forms import NUMBER
+from utils.exporters._forms import Value
 from utils.monitors.intervals import ratio
 
 Problem = Literal["Regression", "BinaryClassification", "MulticlassClassification"]
@@ -355,9 +355,9 @@ def _with_deviation(
 
 # Files
 
-_METRIC = {"value": NUMBER, "standard_deviation": NUMBER}
-_CURVE = {"*": [NUMBER]}
-_MATRIX = {"*": {"*": NUMBER}}
+_METRIC = {"value": Value.NUMBER, "standard_deviation": Value.NUMBER}
+_CURVE = {"*": [Value.NUMBER]}
+_MATRIX = {"*": {"*": Value.COUNT}}
 _WHOLE = {
     "confusion_matrix?": _MATRIX,
     "receiver_operating_characteristic_curve?": _CURVE,
@@ -371,18 +371,18 @@ def _metrics_form(problem: Problem) -> dict[str, Any]:
 
 
 STATISTICS: Mapping[str, Any] = {
-    "version?": NUMBER,
-    "dataset?": {"item_count": NUMBER},
+    "version?": Value.NUMBER,
+    "dataset?": {"item_count": Value.COUNT},
     **{f"{_PREFIXES[problem]}_metrics?": _metrics_form(problem) for problem in _PREFIXES},
 }
 """The form of ``statistics.json`` of a model's quality."""
 
 _THRESHOLD = {
-    "threshold": NUMBER,
+    "threshold": Value.NUMBER,
     "comparison_operator": ("LessThanThreshold", "GreaterThanThreshold"),
 }
 CONSTRAINTS: Mapping[str, Any] = {
-    "version": NUMBER,
+    "version": Value.NUMBER,
     **{f"{prefix}_constraints?": {"*": _THRESHOLD} for prefix in _PREFIXES.values()},
 }
 """The form of ``constraints.json`` of a model's quality."""
