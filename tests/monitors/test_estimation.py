@@ -636,6 +636,21 @@ def test_a_gap_leaves_out_0_just_where_the_value_was_not_covered():
     assert partly["covered"].tolist()[2] is False
 
 
+def test_each_group_has_its_own_gap(of_trips):
+    current = trips(1200, seeded(1), first=LATER)
+    worse = current["road"] == "city"
+    current["label"] += (current["label"] - current["prediction"]) * worse
+    settings = {"window": None, "group_column": "road", "rng": seeded()}
+    table = estimated_and_realised(
+        of_trips.estimates(current, metrics=["mae"], **settings),
+        performance(current, task="regression", metrics=["mae"], **settings),
+    ).set_index("group")
+    assert table.index.tolist() == ["", "city", "country"]
+    assert table["covered"].tolist() == [False, False, True]
+    assert table.loc["city", "gap_low"] > 0
+    assert table.loc["city", "n_realised"] == worse.sum()
+
+
 @pytest.mark.parametrize(
     ("estimated", "realised", "settings", "message"),
     [
