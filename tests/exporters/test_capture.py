@@ -182,9 +182,14 @@ def test_an_event_is_written_as_documented(tmp_path):
         columns=["distance_miles", "carrier"],
         outputs=["prediction"],
         inference_id_column="order_id",
+        attributes=["client"],
     )
     assert path.relative_to(tmp_path).parent.as_posix() == "flights/blue/2013/04/01/12"
-    assert json.loads(path.read_text()) == {
+    event = json.loads(path.read_text())
+    assert list(event["eventMetadata"]) == [
+        *("eventId", "inferenceTime", "inferenceId", "customAttributes"),
+    ]
+    assert event == {
         "captureData": {
             "endpointInput": {
                 "observedContentType": "text/csv",
@@ -201,8 +206,9 @@ def test_an_event_is_written_as_documented(tmp_path):
         },
         "eventMetadata": {
             "eventId": "p-00000",
-            "inferenceId": "order-7",
             "inferenceTime": "2013-04-01T12:00:00Z",
+            "inferenceId": "order-7",
+            "customAttributes": ["client=tower"],
         },
         "eventVersion": "0",
     }

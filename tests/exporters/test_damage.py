@@ -62,7 +62,19 @@ FILES = {
     "analysis": (analysis, lambda path: clarify.bias_measured(clarify.read_analysis(path))),
 }
 VALUES = re.compile(rb'"[^"]*"|-?\d+\.?\d*|true|false|null')
-OTHERS = [b"null", b"[]", b"{}", b'"x"', b"-1", b"7.5", b"1e999", b"true", b'"NaN"', b"NaN"]
+OTHERS = [
+    b"null",
+    b"[]",
+    b"{}",
+    b'"x"',
+    b"-1",
+    b"7.5",
+    b"1e999",
+    b"9" * 400,
+    b"true",
+    b'"NaN"',
+    b"NaN",
+]
 BITS = [b"", b'"', b"{", b"}", b"[", b",", b"\\", b"\xff", b"\n", b"0"]
 
 

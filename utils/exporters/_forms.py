@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -87,6 +88,8 @@ def _is_such(value: Any, form: Value) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         is_text = isinstance(value, str) and value in _NOT_FINITE
         return is_text and form in (Value.NUMBER, Value.NUMBER_OR_NULL)
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return False
     if form is Value.COUNT:
         return value >= 0 and value == value // 1
     return form is not Value.FINITE or math.isfinite(value)

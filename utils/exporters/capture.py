@@ -174,12 +174,11 @@ def _event(
     attributes = _row(told["attributes"], at)
     if moment.microsecond:
         attributes["event_time"] = moment
-    metadata: dict[str, Any] = {"eventId": event_id}
+    metadata = {"eventId": event_id, "inferenceTime": f"{moment:%Y-%m-%dT%H:%M:%SZ}"}
     if inference_id_column is not None:
         inference_id = told["inference_id_column"][inference_id_column][at]
         if not pd.isna(inference_id):
             metadata["inferenceId"] = str(inference_id)
-    metadata["inferenceTime"] = f"{moment:%Y-%m-%dT%H:%M:%SZ}"
     return {
         "captureData": {
             "endpointInput": _data(_row(told["columns"], at), "INPUT", encoding),
