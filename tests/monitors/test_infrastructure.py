@@ -291,6 +291,16 @@ def test_a_misuse_is_named(settings, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("dtype", ["object", "Float64", "float32", "double[pyarrow]", "category"])
+def test_latencies_of_any_type_are_read_alike(dtype):
+    frame = traffic(400).round({"latency_ms": 0})
+    frame.loc[3, "latency_ms"] = np.nan
+    other = frame.assign(latency_ms=frame["latency_ms"].astype(dtype))
+    pd.testing.assert_frame_equal(infrastructure(frame), infrastructure(other))
+    cells = [Latency.of(f).cells(f, np.zeros(400, dtype=int), 1) for f in (frame, other)]
+    np.testing.assert_array_equal(*cells)
+
+
 def test_nothing_changes_its_inputs_and_the_order_of_rows_does_not_count():
     frame = traffic(500)
     before = frame.copy(deep=True)
@@ -477,8 +487,8 @@ def test_cells_add_up_and_draws_have_any_shape():
 
 def test_what_lies_beyond_the_bins_is_in_the_outermost_and_nothing_is_nan():
     measure = Latency.of(traffic())
-    odd = pd.DataFrame({"latency_ms": [0.0, -1.0, np.inf, 1e12, np.nan]})
-    cells = measure.cells(odd, np.zeros(5, dtype=int), 2)
+    odd = pd.DataFrame({"latency_ms": [0.0, -1.0, np.inf, 1e12, np.nan, "slow"]}, dtype="object")
+    cells = measure.cells(odd, np.zeros(6, dtype=int), 2)
     assert cells[0, [0, -1]].tolist() == [2.0, 2.0]
     values = measure.values(cells, cells)
     assert np.isfinite(values[0]).all() and np.isnan(values[1]).all()

@@ -144,6 +144,19 @@ def test_the_number_needed_is_the_fewest_that_meet_both_limits():
     assert short.busy > 0.7 or short.slow_before > 0.05
 
 
+def test_the_number_advised_keeps_its_promise_in_a_simulated_queue():
+    frame = traffic(1.0, mean_ms=900)
+    found = advised(frame, target_ms=1600.0)
+    rng = np.random.default_rng(3)
+    service = rng.choice(frame["latency_ms"].to_numpy(), 40_000)
+    slow = [
+        (response_ms(service, arrivals_per_s=found.peak_per_s, servers=n, rng=rng) > 1600).mean()
+        for n in (found.replicas_needed, found.replicas_needed - 1)
+    ]
+    assert slow[0] <= 0.05 < slow[1] + 0.01
+    assert found.slow_after == pytest.approx(slow[0], abs=0.02)
+
+
 def test_a_stricter_target_needs_more_workers_although_none_is_too_busy():
     frame = traffic(1.0, mean_ms=900)
     by_use, by_target = (advised(frame, target_ms=t) for t in (5000.0, 1600.0))

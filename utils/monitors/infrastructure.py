@@ -13,6 +13,7 @@ from scipy.special import bdtr, gammaincinv, stdtrit
 
 from utils.monitors import windows
 from utils.monitors.intervals import checked_level, ratio, wilson
+from utils.monitors.kinds import numbers
 from utils.monitors.measures import Line, sums
 from utils.records import measurements, utc_now
 
@@ -239,7 +240,7 @@ def _requests(
     time = windows.times(frame, time_column, argument="time_column")
     held = {"time": time}
     if latency_column is not None:
-        held["latency"] = _numbers(frame, latency_column, argument="latency_column")
+        held["latency"] = numbers_in(frame, latency_column, argument="latency_column")
     if status_column is not None:
         held |= _flags(windows.column(frame, status_column, argument="status_column"))
     if block is not None:
@@ -252,14 +253,21 @@ def _blocks(time: np.ndarray, block: windows.Length) -> np.ndarray:
     return (time - windows.whole_microseconds(windows.ORIGIN)) // length
 
 
-def _numbers(frame: pd.DataFrame, name: str, *, argument: str) -> np.ndarray:
-    series = windows.column(frame, name, argument=argument).infer_objects()
-    is_number = pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series)
-    if not (is_number or series.isna().all()):
-        raise ValueError(
-            f"{argument}={name!r} holds {series.dropna().iloc[0]!r}: a number is needed"
-        )
-    return series.to_numpy(dtype=float, na_value=np.nan)
+def numbers_in(frame: pd.DataFrame, name: str, *, argument: str) -> np.ndarray:
+    """Return a column of numbers as floats, ``NaN`` where missing.
+
+    Raises ``ValueError`` for a column that is not there, and for a value that is no number.
+
+    >>> numbers_in(pd.DataFrame({"ms": [1, "slow"]}), "ms", argument="latency_column")
+    Traceback (most recent call last):
+    ValueError: latency_column='ms' holds 'slow': a number is needed
+    """
+    series = windows.column(frame, name, argument=argument)
+    values = numbers(series)
+    odd = series[np.isnan(values) & series.notna().to_numpy()].tolist()
+    if odd:
+        raise ValueError(f"{argument}={name!r} holds {odd[0]!r}: a number is needed")
+    return values
 
 
 def _flags(status: pd.Series) -> dict[str, np.ndarray]:
@@ -476,12 +484,12 @@ def usage(
         raise ValueError(f"guard={guard!r}: a share above 0 and up to 1 is needed, such as 0.75")
     time = windows.times(samples, time_column, argument="time_column")
     if columns is None:
-        numbers = samples.select_dtypes("number").columns
-        columns = [name for name in numbers if name != time_column]
+        of_numbers = samples.select_dtypes("number").columns
+        columns = [name for name in of_numbers if name != time_column]
     limits = {disk_column: 1.0} | dict(capacity or {})
     for name in capacity or {}:
         windows.column(samples, name, argument="capacity")
-    held = {name: _numbers(samples, name, argument="columns") for name in columns}
+    held = {name: numbers_in(samples, name, argument="columns") for name in columns}
     rows = pd.DataFrame({"time": time, "unit": _blocks(time, block)}).join(pd.DataFrame(held))
     rows = rows.sort_values("time", kind="stable")
     edges = windows.cut(time, window=window, start=start, end=end)
@@ -614,7 +622,8 @@ class Latency:
 
     Bins are even on the log scale, 60 to a decade, so a percentile is read off to within 2 %, on
     the way between the bin's edges. They reach from a decade under the reference's lowest latency
-    to three above its highest; what lies beyond is in the outermost.
+    to three above its highest; what lies beyond is in the outermost, and what is no number is
+    missing.
     """
 
     latency_column: str
@@ -637,7 +646,7 @@ class Latency:
         >>> [line.metric for line in Latency.of(reference).lines]
         ['latency_p50_ms', 'latency_p95_ms', 'latency_p99_ms']
         """
-        latency = _numbers(reference, latency_column, argument="latency_column")
+        latency = numbers(windows.column(reference, latency_column, argument="latency_column"))
         there = latency[(latency > 0) & np.isfinite(latency)]
         if not len(there):
             raise ValueError(
@@ -669,7 +678,8 @@ class Latency:
         return self.n_bins + (2 if self.status_column else 0)
 
     def cells(self, frame: pd.DataFrame, block: np.ndarray, n_blocks: int) -> np.ndarray:
-        latency = _numbers(frame, self.latency_column, argument="latency_column")
+        column = windows.column(frame, self.latency_column, argument="latency_column")
+        latency = numbers(column)
         there = ~np.isnan(latency)
         floor = 10 ** self.edges[0]
         place = (np.log10(np.maximum(latency[there], floor)) - self.edges[0]) * _PER_DECADE

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.special import gammaln, pdtr
 
 from utils.monitors import windows
-from utils.monitors.infrastructure import poisson
+from utils.monitors.infrastructure import numbers_in, poisson
 from utils.monitors.intervals import checked_level
 from utils.text import number, percent, tr
 
@@ -317,10 +317,7 @@ def _check(*, currency: str, hourly_price: float, target_ms: float, **counts: in
 
 
 def _service(frame: pd.DataFrame, name: str) -> np.ndarray:
-    series = windows.column(frame, name, argument="service_column")
-    if not pd.api.types.is_numeric_dtype(series):
-        raise ValueError(f"service_column={name!r} holds {series.dtype}: numbers are needed")
-    service = series.to_numpy(dtype=float, na_value=np.nan)
+    service = numbers_in(frame, name, argument="service_column")
     service = service[~np.isnan(service)]
     odd = service[(service < 0) | ~np.isfinite(service)]
     if len(odd):
