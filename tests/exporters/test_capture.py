@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.store.builders import hours
 from utils.exporters.capture import (
+    ATTRIBUTES,
     UnreadableFile,
     is_sampled,
     kinds_of,
@@ -147,18 +148,17 @@ def stored():
 
 
 def captured_and_read(stored, folder, **settings):
-    attributes = ["model_version", "client", "latency_ms"]
     write_capture(
         stored["frame"],
         folder / "capture",
         endpoint="flights",
         columns=INPUTS,
-        attributes=attributes,
+        attributes=ATTRIBUTES,
         **settings,
     )
     write_ground_truth(stored["labels"], folder / "truth")
     capture = read_capture(
-        folder / "capture", columns=INPUTS, kinds=kinds_of(SCHEMA), attributes=attributes
+        folder / "capture", columns=INPUTS, kinds=kinds_of(SCHEMA), attributes=ATTRIBUTES
     )
     return capture, read_ground_truth(folder / "truth")
 
@@ -400,7 +400,7 @@ def test_no_events_give_an_empty_frame_of_the_same_types(stored, tmp_path):
         nothing,
         columns=INPUTS,
         kinds=kinds_of(SCHEMA),
-        attributes=["model_version", "client", "latency_ms"],
+        attributes=ATTRIBUTES,
     )
     assert len(empty) == 0
     assert empty.dtypes.equals(capture.dtypes)
@@ -586,7 +586,7 @@ def test_ground_truth_that_contradicts_itself_or_has_no_hour_is_told(tmp_path):
         ({"sampling_percentage": 0}, "sampling_percentage=0: more than 0, at most 100"),
         ({"columns": "carrier"}, "columns='carrier': give a list of names"),
         ({"columns": ["prediction"]}, "outputs: 'prediction' is taken by columns"),
-        ({"columns": ["event_time"]}, "columns: 'event_time' is taken by its time"),
+        ({"columns": ["event_time"]}, "columns: 'event_time' is taken by the event's time"),
         ({"columns": []}, "columns, outputs: an event has at least one of each"),
         ({"columns": ["carier"]}, "columns='carier' is no column of the frame; did you mean"),
         ({"id_column": "client"}, "id_column='client' holds 'tower' twice; an event has its own"),

@@ -90,7 +90,7 @@ def is_sampled(event_id: str, *, percentage: float) -> bool:
     >>> [is_sampled(id, percentage=50) for id in ("a", "b", "c")]
     [True, False, True]
     """
-    digest = hashlib.blake2b(event_id.encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(event_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest) * 100 < percentage * 2**64
 
 
@@ -121,8 +121,7 @@ def write_capture(
     ``is_sampled``. Events lie in order of time; each file is there whole or not at all, and the
     same content has the same name, so writing again changes nothing.
 
-    **What it does not tell.** A sample is no reason for what is missing: too few events are told
-    from too small a percentage by nothing in the files.
+    **What it does not tell.** Nothing in the files says how many events a sample left out.
 
     Raises ``ValueError`` for a column that is not there, an id that is missing or comes twice, a
     time without a zone, an endpoint that SageMaker would not name so, and a value without a form.
@@ -288,7 +287,11 @@ def _check_names(**names: str) -> None:
 
 def _check_distinct(named: Mapping[str, Sequence[str]]) -> None:
     """Refuse a text where a list is needed, and a name that stands twice or is taken."""
-    seen = {"prediction_id": "the event's id", "event_time": "its time", "inference_id": "its id"}
+    seen = {
+        "prediction_id": "the event's own id",
+        "event_time": "the event's time",
+        "inference_id": "the id that a caller gives",
+    }
     for argument, names in named.items():
         if isinstance(names, str):
             raise ValueError(f"{argument}={names!r}: give a list of names")
