@@ -37,7 +37,7 @@ from utils.monitors.infrastructure import Latency
 from utils.monitors.intervals import checked_level, spread, wilson
 from utils.monitors.measures import Line, Measure, Only, Tells
 from utils.monitors.quality import Rates
-from utils.monitors.realised import Realised
+from utils.monitors.realised import Realised, classes_of, positive_class
 from utils.monitors.thresholds import (
     Blocks,
     Calibration,
@@ -285,7 +285,7 @@ class Monitors:
 
         A share that is 0 or 1 has none of these, and takes Wilson's.
         """
-        rng = np.random.default_rng([self.seed, 1])
+        rng = np.random.default_rng(self.seed)
         references = self.quiet.references(draws=_INTERVAL_DRAWS, rng=rng)
         scales = [line.scale for line in self.lines]
         low, high = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
@@ -312,7 +312,8 @@ class Monitors:
             unknown = np.full(values.shape, np.nan)
             never = np.zeros(values.shape, dtype=bool)
             return _Judged(bounds=np.stack([unknown] * 2), per_year=unknown, is_critical=never)
-        learned = self._once(shape, lambda: self._calibrated(shape))
+        budget = (self.false_alarms_per_year, self.critical_per_year)
+        learned = self._once((shape, budget), lambda: self._calibrated(shape))
         rarity = learned.rarity(values)
         return _Judged(
             bounds=np.stack(learned.bounds()),
@@ -327,7 +328,7 @@ class Monitors:
             return None
         n = self.quiet.blocks.n_slices
         whole = Shape(first=int(places[0]), last=int(places[-1]), slices=n, labelled=n)
-        usual = self._once(("rows", whole), lambda: self._drawn(whole)[:, 0, :OWN_CELLS])
+        usual = self._once(("rows", whole), lambda: self._rows(whole))
         slices = _worth(sums[ROWS], usual[:, ROWS], n_slices=n)
         labelled = _worth(sums[LABELLED], usual[:, LABELLED], n_slices=n)
         if not slices and sums[ROWS]:
@@ -339,36 +340,48 @@ class Monitors:
             self._kept[key] = make()
         return self._kept[key]
 
-    def _drawn(self, shape: Shape) -> np.ndarray:
-        return self.quiet.windows(
-            shape, draws=self.draws, in_a_row=self.persistence, rng=self._rng(shape)
-        )
-
     def _rng(self, shape: Shape) -> np.random.Generator:
         return np.random.default_rng(
-            [self.seed, 2, shape.first, shape.last, shape.slices, shape.labelled]
+            [self.seed, shape.first, shape.last, shape.slices, shape.labelled]
         )
 
-    def _calibrated(self, shape: Shape) -> Calibration:
+    def _rows(self, shape: Shape) -> np.ndarray:
+        """Return how many rows, and labelled ones, quiet windows have (draws × 2)."""
         rng = self._rng(shape)
-        current = self.quiet.windows(shape, draws=self.draws, in_a_row=self.persistence, rng=rng)
-        reference = self.quiet.references(draws=self.draws, rng=rng)[:, None]
-        values, n_current = self._values(current, reference), self._counts(current)
-        n_reference = self._counts(reference)
-        share = np.array([line.scale == "logit" for line in self.lines])
+        return self.quiet.windows(shape, draws=self.draws, rng=rng, cells=slice(OWN_CELLS))[:, 0]
+
+    def _calibrated(self, shape: Shape) -> Calibration:
+        quiet = self._once(("quiet", shape), lambda: self._quiet_values(shape))
         sides = np.array([line.side for line in self.lines])
-        toward_bad = np.where(sides == "low", -1, 1)
-        unseen = _unseen_events(n_current, n_reference, rng=rng)
-        values = values + np.where(share, toward_bad * unseen, 0.0)
         return calibration(
-            values,
+            quiet.values,
             high_is_bad=sides != "low",
             low_is_bad=sides != "high",
             chance=self.false_alarms_per_year / self.windows_a_year,
             critical_chance=self.critical_per_year / self.windows_a_year,
             n_independent=self.quiet.n_independent,
-            least_excess=np.where(share, _one_event(n_current, n_reference), 0.0),
+            least_excess=quiet.one_event,
         )
+
+    def _quiet_values(self, shape: Shape) -> _Quiet:
+        """Return the values of the lines in quiet windows, whatever the budget."""
+        rng = self._rng(shape)
+        current = self.quiet.windows(shape, draws=self.draws, in_a_row=self.persistence, rng=rng)
+        reference = self.quiet.references(draws=self.draws, rng=rng)[:, None]
+        n_current, n_reference = self._counts(current), self._counts(reference)
+        toward_bad = np.array([-1 if line.side == "low" else 1 for line in self.lines])
+        share = np.array([line.scale == "logit" for line in self.lines])
+        unseen = toward_bad * _unseen_events(n_current, n_reference, rng=rng)
+        return _Quiet(
+            values=self._values(current, reference) + np.where(share, unseen, 0.0),
+            one_event=np.where(share, _one_event(n_current, n_reference), 0.0),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Quiet:
+    values: np.ndarray  # (draws × in a row × lines)
+    one_event: np.ndarray  # the least mean excess of each line's tail
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -472,7 +485,7 @@ def fitted(
     persistence: int = 1,
     measures: Sequence[Measure] | None = None,
     level: float = 0.95,
-    draws: int = 2000,
+    draws: int = 1000,
 ) -> Monitors:
     """Return the monitors, with thresholds that keep a budget of false alarms for all of them.
 
@@ -616,8 +629,7 @@ def _of_performance(
 ) -> Iterator[Measure]:
     """Yield the performance, estimated and realised, and the error or accuracy of each group."""
     settings = {"task": roles.task, "positive": roles.positive, **columns}
-    n_labelled = frame[columns["label_column"]].notna().sum()
-    if n_labelled >= LEAST_ROWS and (roles.score_column or roles.task == "regression"):
+    if _can_be_estimated(frame, roles):
         model = ErrorModel.fitted(
             frame, features=roles.features, time_column=roles.time_column, **settings
         )
@@ -627,6 +639,24 @@ def _of_performance(
     for column in roles.group_columns:
         both = Realised.of(frame, **settings, group_column=column, metrics=[metric])
         yield Only.of(both, lambda line: line.group != "")
+
+
+def _can_be_estimated(frame: pd.DataFrame, roles: Roles) -> bool:
+    """Return whether enough rows have what an error model learns from.
+
+    Of two classes one must be known to be the positive one: a score is of some class.
+    """
+    needed = [roles.prediction_column, roles.label_column, roles.score_column]
+    there = frame[[name for name in needed if name is not None]].notna().all(axis=1)
+    if there.sum() < LEAST_ROWS:
+        return False
+    if roles.task == "regression":
+        return True
+    classes = classes_of(
+        frame, prediction_column=roles.prediction_column, label_column=roles.label_column
+    )
+    is_named = positive_class(classes, roles.positive) is not None or len(classes) > 2
+    return roles.score_column is not None and is_named
 
 
 def _of_fairness(

@@ -203,7 +203,13 @@ class QuietWindows:
         return self.blocks.n_windows * (1 - carried) / (1 + carried)
 
     def windows(
-        self, shape: Shape, *, draws: int, in_a_row: int, rng: np.random.Generator
+        self,
+        shape: Shape,
+        *,
+        draws: int,
+        in_a_row: int = 1,
+        rng: np.random.Generator,
+        cells: slice = slice(None),
     ) -> np.ndarray:
         """Return the sums of windows of a shape (draws × in a row × cells).
 
@@ -212,15 +218,15 @@ class QuietWindows:
         """
         places = np.arange(shape.first, shape.last + 1)
         where = self._where(places, draws=draws, in_a_row=in_a_row, rng=rng)
-        sums = np.empty((draws, in_a_row, len(self.is_labelled)))
-        for slices, cells in (
-            (shape.slices, ~self.is_labelled),
-            (shape.labelled, self.is_labelled),
-        ):
-            thinned = _thinned(self._strayed[:, :, cells], slices)
+        is_labelled, strayed = self.is_labelled[cells], self._strayed[:, :, cells]
+        sums = np.empty((draws, in_a_row, len(is_labelled)))
+        for slices, part in ((shape.slices, ~is_labelled), (shape.labelled, is_labelled)):
+            thinned = _thinned(strayed[:, :, part], slices)
             offset = rng.integers(len(thinned), size=where.shape)
-            sums[..., cells] = thinned[offset, where].sum(axis=2)
-        return np.maximum(sums, self._floor)
+            sums[..., part] = 0.0
+            for at in range(where.shape[-1]):
+                sums[..., part] += thinned[offset[..., at], where[..., at]]
+        return np.maximum(sums, self._floor[cells])
 
     def references(self, *, draws: int, rng: np.random.Generator) -> np.ndarray:
         """Return the sums of the whole reference, drawn anew each time (draws × cells)."""
@@ -298,7 +304,8 @@ class Tails:
 
     Rarity is -log of the share of quiet windows that are at least so bad: 3 is one in twenty, 7 one
     in a thousand. Beyond the rarest ``share`` of the quiet values, which are few, it grows evenly
-    with the value, as their mean excess says. A line whose bad side is both is here twice.
+    with the value, as their mean excess says. A line whose bad side is both is here twice; one that
+    was never known when all was quiet has no rare value.
     """
 
     line: np.ndarray  # of each column, the number of its line
@@ -319,7 +326,7 @@ class Tails:
                 beyond = (bad[..., at] - self.start[at]) / self.excess[at]
             common = -np.log(np.maximum(as_bad / n, self.share))
             found[..., at] = np.where(beyond > 0, beyond - np.log(self.share), common)
-        return np.where(np.isnan(bad), 0.0, found)
+        return np.where(np.isnan(bad) | np.isposinf(self.start), 0.0, found)
 
     def by_line(self, rarity: np.ndarray, n_lines: int) -> np.ndarray:
         """Return the rarity of each line (… × lines): that of its worse side."""
