@@ -9,7 +9,7 @@ is F converted: s is fitted for each conversion that is known, and what is left 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +69,7 @@ class Conversion:
     @property
     def is_sizable(self) -> bool:
         """Whether it changes values by more than they change in the ordinary course of things."""
-        return abs(np.log(self.factor)) >= np.log(_SIZABLE_FACTOR) or self.offset != 0
+        return abs(np.log(self.factor)) >= np.log(_SIZABLE_FACTOR)
 
     @property
     def reversed(self) -> Conversion:
@@ -231,9 +231,9 @@ def unit_change(
     distance, or half of it and what is left is no more than chance; of several, that which leaves
     least. Only those *from* one of ``units`` are tried: by default what the column's name ends in
     (``_miles``, ``_pct``); where it names none, all that change values by half or more. A
-    conversion of some of the rows must take away three quarters, and leave half as much, squared,
-    as moving and stretching all rows would. Where none does, one unknown factor for all rows is
-    tried, of at least 2 or at most 1/2, as between two currencies.
+    conversion of some of the rows must take away three quarters, and leave a quarter of the squares
+    that moving or stretching all rows would leave. Where none does, one unknown factor for all rows
+    is tried, of at least 2 or at most 1/2, as between two currencies.
 
     **What it does not tell.** What fits is not what happened: incomes that rose by a third look
     like any other factor, and a hundred rows fit several. Conversions with one factor (share to %,
@@ -260,18 +260,11 @@ def unit_change(
     unchanged = _distance(before, now)
     if unchanged <= _chance(len(before), len(now)):
         return UnitChange(verdict="unchanged", distance_before=unchanged, **sizes)
-    before, now = _thinned(before), _thinned(now)
     named = named_units(str(reference.name)) if units is None else tuple(units)
-    rules = _Rules(
-        unchanged=unchanged,
-        chance=_chance(sizes["n_reference"], sizes["n_current"]),
-        level=level,
-        is_named=bool(named),
-        is_whole=bool((now == np.rint(now)).all() and (before == np.rint(before)).all()),
-    )
-    scaled = _scaled(before, now)
+    case = _Case.of(before, now, unchanged, level=level, is_named=bool(named))
+    scaled = case.scaled
     tried = (each for each in conversions if (each.unit in named if named else each.is_sizable))
-    fits = [fit for each in tried if (fit := _fit(before, now, each, scaled, rules))]
+    fits = [fit for each in tried if (fit := _fit(case, each))]
     fits.sort(key=lambda each: each.distance)
     if fits:
         verdict, best = "converted", fits[0]
@@ -290,7 +283,7 @@ def unit_change(
         also=tuple(
             each.conversion
             for each in fits[1:]
-            if each.distance <= max(2 * best.distance, rules.chance)
+            if each.distance <= max(2 * best.distance, case.chance)
         ),
         **sizes,
     )
@@ -366,21 +359,6 @@ def _is_number(column: pd.Series) -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rules:
-    """What a change is measured by: its distance, and the one that chance alone may give."""
-
-    unchanged: float
-    chance: float
-    level: float
-    is_named: bool
-    is_whole: bool
-
-    def explained(self, left: float) -> bool:
-        """Whether what is left of the distance is little enough."""
-        return left <= self.unchanged / 4 or (left <= min(self.chance, self.unchanged / 2))
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Fit:
     """A conversion of a share of the rows, and the distance that it leaves."""
 
@@ -395,17 +373,88 @@ class _Fit:
         return abs(np.log(self.conversion.factor)) >= np.log(_LARGE_FACTOR)
 
 
-def _fit(
-    before: np.ndarray, now: np.ndarray, conversion: Conversion, scaled: _Fit, rules: _Rules
-) -> _Fit | None:
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """Two samples in order, and what a conversion that explains their distance must do better than.
+
+    ``scaled`` is the one factor by which the quantiles moved, and ``drifted`` are the reference
+    moved and stretched in several ways to where the current values lie.
+    """
+
+    before: np.ndarray
+    now: np.ndarray
+    unchanged: float
+    chance: float
+    level: float
+    is_named: bool
+    scaled: _Fit
+    drifted: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(
+        cls,
+        before: np.ndarray,
+        now: np.ndarray,
+        unchanged: float,
+        *,
+        level: float,
+        is_named: bool,
+    ) -> _Case:
+        chance = _chance(len(before), len(now))
+        before, now = _thinned(before), _thinned(now)
+        return cls(
+            before=before,
+            now=now,
+            unchanged=unchanged,
+            chance=chance,
+            level=level,
+            is_named=is_named,
+            scaled=_scaled(before, now),
+            drifted=tuple(_drifted(before, now)),
+        )
+
+    @property
+    def is_whole(self) -> bool:
+        return all((each == np.rint(each)).all() for each in (self.before, self.now))
+
+    def explained(self, left: float) -> bool:
+        """Whether what is left of the distance is little enough."""
+        return left <= self.unchanged / 4 or (left <= min(self.chance, self.unchanged / 2))
+
+    def explains_all(self, conversion: Conversion, left: float) -> bool:
+        """Whether a conversion of all rows, which leaves so much, is what happened.
+
+        The change was of the factor that the column's own unit has with another; or it is
+        explained, and not much better by another factor.
+        """
+        is_that_factor = (
+            self.is_named
+            and self.scaled.is_large
+            and conversion.offset == 0
+            and abs(np.log(self.scaled.conversion.factor / conversion.factor)) <= _SAME_FACTOR
+        )
+        return is_that_factor or (
+            self.explained(left) and left <= 2 * self.scaled.distance + self.chance
+        )
+
+    def explains_some(self, left: np.ndarray, current: np.ndarray, grid: np.ndarray) -> bool:
+        """Whether a conversion of some rows leaves far less than an ordinary drift of all would."""
+        if np.abs(left).max() > self.unchanged / 4:
+            return False
+        others = (current - _shares_below(each, grid) for each in self.drifted)
+        return left @ left <= min(other @ other for other in others) / 4
+
+
+def _fit(case: _Case, conversion: Conversion) -> _Fit | None:
     """Return the share of the rows that were converted, or ``None`` if that explains nothing.
 
     With F, H and G the distribution functions of the reference, of it converted, and of what came,
     and D = H - F, the share is <G - F, D> / <D, D> over a grid: least squares. It is a mean of a
     function of the rows, so its error is that of a mean, of both samples.
     """
+    before, now = case.before, case.now
     converted = conversion.applied(before)
-    if rules.is_whole:
+    if case.is_whole:
         converted = np.rint(converted)
     grid = _grid(before, now, converted)
     f, g, h = (_shares_below(each, grid) for each in (before, now, converted))
@@ -419,25 +468,13 @@ def _fit(
     pulls = [above[np.searchsorted(grid, each)] for each in (before, now, converted)]
     mixed = (1 - clipped) * pulls[0] + clipped * pulls[2]
     error = np.sqrt(pulls[1].var() / len(now) + mixed.var() / len(before))
-    half = float(ndtri((1 + rules.level) / 2) * error)
+    half = float(ndtri((1 + case.level) / 2) * error)
     low, high = (min(max(share + side, 0.0), 1.0) for side in (-half, half))
-    left, left_by_all = g - f - clipped * d, g - h
-    explains_all = rules.explained(np.abs(left_by_all).max()) and (
-        np.abs(left_by_all).max() <= 2 * scaled.distance + rules.chance
-    )
-    is_that_factor = (
-        rules.is_named
-        and scaled.is_large
-        and conversion.offset == 0
-        and abs(np.log(scaled.conversion.factor / conversion.factor)) <= _SAME_FACTOR
-    )
-    drifted = g - _shares_below(_moved(before, now), grid)
-    explains_some = (
-        low > 0
-        and np.abs(left).max() <= rules.unchanged / 4
-        and left @ left <= drifted @ drifted / 2
-    )
-    if not (explains_all or is_that_factor or explains_some):
+    left = g - f - clipped * d
+    if not (
+        case.explains_all(conversion, float(np.abs(g - h).max()))
+        or (low > 0 and case.explains_some(left, g, grid))
+    ):
         return None
     distance = float(np.abs(left).max())
     return _Fit(conversion=conversion, share=clipped, low=low, high=high, distance=distance)
@@ -455,8 +492,21 @@ def _scaled(before: np.ndarray, now: np.ndarray) -> _Fit:
     return _Fit(conversion=conversion, distance=_distance(before * factor, now))
 
 
-def _moved(before: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Return the reference moved and stretched to the middle and the spread of what came."""
+def _drifted(before: np.ndarray, now: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the reference moved, stretched, and both, to where the current values lie."""
+    yield before + np.median(now) - np.median(before)
+    yield before + now.mean() - before.mean()
+    if np.median(before):
+        yield np.sort(before * np.median(now) / np.median(before))
+    yield _stretched(before, now)
+    if before.std() > 0:
+        yield now.mean() + (before - before.mean()) * now.std() / before.std()
+    if before[0] > 0 and now[0] > 0:
+        yield np.exp(_stretched(np.log(before), np.log(now)))
+
+
+def _stretched(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """Return values with the median and the quartiles' distance of others."""
     low, middle, high = np.quantile(before, (0.25, 0.5, 0.75))
     low_now, middle_now, high_now = np.quantile(now, (0.25, 0.5, 0.75))
     stretch = (high_now - low_now) / (high - low) if high > low else 1.0
