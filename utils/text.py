@@ -255,6 +255,25 @@ def metric_name(metric: str) -> str:
         "same_minute_requests": tr(
             pt="outras do mesmo cliente no minuto", en="others of the client in the minute"
         ),
+        "null_value_rate": tr(pt="valores ausentes", en="values missing"),
+        "completeness": tr(pt="completude", en="completeness"),
+        "data_type_error_rate": tr(pt="valores de outro tipo", en="values of another type"),
+        "out_of_bounds_rate": tr(pt="valores fora dos limites", en="values out of bounds"),
+        "unseen_rate": tr(pt="valores nunca vistos", en="values unseen before"),
+        "repeated_share": tr(
+            pt="valores iguais ao anterior", en="values that repeat the one before"
+        ),
+        "stuck_share": tr(
+            pt="maior sequência de um só valor", en="longest run of one and the same value"
+        ),
+        "duplicate_share": tr(pt="linhas duplicadas", en="rows duplicated"),
+        "volume": tr(
+            pt="volume, múltiplo do da referência", en="volume, as a multiple of the reference's"
+        ),
+        "new_columns": tr(pt="colunas novas", en="columns new"),
+        "missing_columns": tr(pt="colunas que sumiram", en="columns gone"),
+        "staleness_hours": tr(pt="idade da linha mais nova, h", en="age of the newest row, h"),
+        "longest_gap_hours": tr(pt="maior intervalo sem linhas, h", en="longest gap in rows, h"),
     }
     return names.get(metric, metric.replace("_", " "))
 
