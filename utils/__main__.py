@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from utils.records import VigiaError
-from utils.text import LANGUAGES, tr
+from utils.text import LANGUAGES, language, tr
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -138,6 +138,36 @@ def _transform(chosen: argparse.Namespace) -> int:
     return 1 if refused else 0
 
 
+def _report(chosen: argparse.Namespace) -> int:
+    from utils.course.reports import report
+    from utils.report.inputs import Asked
+    from utils.text import using
+
+    asked = Asked(
+        time_column=chosen.time_column,
+        window=chosen.window,
+        prediction_column=chosen.prediction_column,
+        score_column=chosen.score_column,
+        target_column=chosen.target_column,
+        group_columns=tuple(chosen.group_columns),
+        known_at_column=chosen.known_at_column,
+        feature_columns=tuple(chosen.feature_columns),
+        latency_column=chosen.latency_column,
+        client_column=chosen.client_column,
+        task=chosen.task,
+        positive=chosen.positive,
+        false_alarms_per_year=chosen.false_alarms_per_year,
+    )
+    sources = chosen.reference, chosen.current
+    alerts = report(
+        *sources, asked, language=chosen.language, seed=chosen.seed, out=chosen.out.resolve()
+    )
+    page, n = chosen.out / "report.html", len(alerts)
+    with using(chosen.language):
+        print(tr(pt=f"Alertas: {n}; a página: {page}", en=f"Alerts: {n}; the page: {page}"))
+    return 1 if alerts else 0
+
+
 def _bench(chosen: argparse.Namespace) -> int:
     sys.path.insert(0, str(_ROOT))
     from benchmarks.serving import main as bench
@@ -189,6 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_labs(commands)
     _add_serve(commands)
     _add_transform(commands)
+    _add_report(commands)
     _add_rest(
         commands,
         "bench",
@@ -402,6 +433,92 @@ def _add_serve(commands) -> None:
         dest="capture",
         action="store_false",
         help=tr(pt="não guarda as previsões", en="does not store the predictions"),
+    )
+
+
+def _add_report(commands) -> None:
+    report = _add(
+        commands,
+        "report",
+        _report,
+        tr(
+            pt="o relatório de monitoramento de dados quaisquer; sai com 1 se houver alertas",
+            en="the monitoring report on any data; exits with 1 when there are alerts",
+        ),
+    )
+    report.error = lambda message: report.exit(2, f"{report.prog}: {message}\n")
+    source = tr(
+        pt="um CSV, Parquet ou Arrow, uma pasta de Parquet, ou URL_DO_REPOSITÓRIO#implantação",
+        en="a CSV, Parquet or Arrow file, a folder of Parquet, or STORE_URL#deployment",
+    )
+    report.add_argument("--reference", required=True, metavar="REF", help=source)
+    report.add_argument("--current", required=True, metavar="CUR", help=source)
+    for option, metavar, text in (
+        ("time", "T", tr(pt="o momento do evento", en="the time of the event")),
+        ("prediction", "P", tr(pt="a resposta do modelo", en="the model's answer")),
+        ("score", "S", tr(pt="o escore da classe positiva", en="the positive class's score")),
+        ("target", "Y", tr(pt="o rótulo", en="the label")),
+        ("known-at", "K", tr(pt="quando o rótulo se soube", en="when the label was known")),
+        ("latency", "L", tr(pt="a latência, em ms", en="the latency, in ms")),
+        ("client", "C", tr(pt="quem fez a requisição", en="who sent the request")),
+    ):
+        of_column = tr(pt=f"a coluna com: {text}", en=f"the column with: {text}")
+        report.add_argument(f"--{option}-column", metavar=metavar, help=of_column)
+    for option, metavar, text in (
+        ("group", "G", tr(pt="grupos a comparar", en="groups to compare")),
+        ("feature", "F", tr(pt="uma variável (todas as outras)", en="a feature (all others)")),
+    ):
+        of_columns = tr(
+            pt=f"colunas com: {text}; pode se repetir",
+            en=f"columns with: {text}; may be repeated",
+        )
+        report.add_argument(
+            f"--{option}-column",
+            dest=f"{option}_columns",
+            action="extend",
+            nargs="+",
+            default=[],
+            metavar=metavar,
+            help=of_columns,
+        )
+    report.add_argument(
+        "--window",
+        default="7D",
+        metavar="LENGTH",
+        help=tr(pt="o tamanho das janelas, como 7D ou 12h", en="of the windows: 7D, 12h, …"),
+    )
+    report.add_argument(
+        "--task",
+        choices=("classification", "regression"),
+        help=tr(pt="a tarefa (a que o rótulo disser)", en="the task (what the label tells)"),
+    )
+    report.add_argument(
+        "--positive",
+        metavar="CLASS",
+        help=tr(pt="a classe positiva", en="the positive class"),
+    )
+    report.add_argument(
+        "--false-alarms-per-year",
+        default="4",
+        metavar="N",
+        help=tr(
+            pt="quantos alarmes falsos por ano são toleráveis, no painel inteiro (4)",
+            en="how many false alarms a year are bearable, on the whole dashboard (4)",
+        ),
+    )
+    report.add_argument(
+        "--language",
+        choices=LANGUAGES,
+        default=language(),
+        help=tr(pt="o idioma do relatório", en="the language of the report"),
+    )
+    report.add_argument("--seed", type=int, default=7, metavar="N", help="7")
+    report.add_argument(
+        "--out",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help=tr(pt="a pasta do relatório", en="the folder of the report"),
     )
 
 

@@ -236,6 +236,14 @@ def test_answers_alone_are_enough():
     assert found.roles.task == "classification"
 
 
+@pytest.mark.parametrize(("hours", "window"), [(range(6, 22), "1D"), (range(0, 24), "24h")])
+def test_a_day_with_a_silent_night_is_a_day(hours, window):
+    now = current(days=1)
+    now = now[now["at"].dt.hour.isin(hours)]
+    found = prepared(reference(), now, replace(ASKED, window=window))
+    assert len(found.current) == len(now)
+
+
 def test_a_reference_after_the_current_data_is_said():
     found = prepared(current(days=40), reference(days=40), ASKED)
     assert "the reference is later than the current data" in found.notes

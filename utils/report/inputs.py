@@ -41,7 +41,7 @@ OF_A_STORE = {
 """What is what in the frame of a store, where nothing else is said."""
 
 _NAMES_OF_A_STORE = ("prediction_id", "model_version", "label_revision")
-_SLACK = 1.1
+_DAY = pd.Timedelta(1, "D")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,17 +316,17 @@ def _check_periods(pair: Pair, asked: Asked, length: pd.Timedelta, say: list[str
                 en="the reference is later than the current data",
             )
         )
-    for side, each in times.items():
-        span = (last[side] - first[side]) * (len(each) / max(len(each) - 1, 1))
-        days = number(round(span / pd.Timedelta("1D"), 2))
-        if length > _SLACK * span:
+    for side in pair:
+        span = _covered(first[side], last[side], length)
+        days = number(round(span / _DAY, 2))
+        if length > span:
             raise Unusable(
                 tr(
                     pt=f"window={asked.window!r} é mais longa que {_the(side)}: {days} dias",
                     en=f"window={asked.window!r} is longer than {_the(side)}: {days} days",
                 )
             )
-        if side == "reference" and 2 * length > _SLACK * span:
+        if side == "reference" and 2 * length > span:
             raise Unusable(
                 tr(
                     pt=f"window={asked.window!r}: a referência ({days} dias) não dá duas janelas",
@@ -334,6 +334,16 @@ def _check_periods(pair: Pair, asked: Asked, length: pd.Timedelta, say: list[str
                     "windows",
                 )
             )
+
+
+def _covered(first: pd.Timestamp, last: pd.Timestamp, window: pd.Timedelta) -> pd.Timedelta:
+    """Return how long a period is, in whole days: a night without a row belongs to its day.
+
+    Where windows are shorter than a day it is in eighths of a window.
+    """
+    step = _DAY if window >= _DAY else window / 8
+    begins, ends = (each - windows.ORIGIN for each in (first, last))
+    return (ends // step + 1 - begins // step) * step
 
 
 # -------------------------------------------------------------------------- labels and answers

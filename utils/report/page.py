@@ -73,7 +73,9 @@ def _header(
     title: str,
     sources: tuple[str, str],
 ) -> str:
-    state = "critical" if any(c.is_critical for c in cases) else "warning" if cases else "clear"
+    open_cases = [case for case in cases if not case.is_dismissed]
+    is_critical = any(case.is_critical for case in open_cases)
+    state = "critical" if is_critical else "warning" if open_cases else "clear"
     rows = [
         (
             tr(pt="Referência", en="Reference"),
@@ -101,10 +103,16 @@ def _described(frame: pd.DataFrame, time_column: str, source: str) -> tuple[str,
 
 def _answers(answers: Sequence[Answer]) -> str:
     items = "\n".join(
-        f"<section><h2>{escape(each.question)}</h2><p>{escape(each.text)}</p></section>"
+        f"<section><h2>{escape(each.question)}</h2>{_said(each.lines)}</section>"
         for each in answers
     )
     return f'<div class="answers">\n{items}\n</div>'
+
+
+def _said(lines: Sequence[str]) -> str:
+    if len(lines) == 1:
+        return f"<p>{escape(lines[0])}</p>"
+    return "<ul>" + "".join(f"<li>{escape(each)}</li>" for each in lines) + "</ul>"
 
 
 def _cases(cases: Sequence[Case], pictures: Sequence[Picture]) -> str:
@@ -125,29 +133,26 @@ def _cases(cases: Sequence[Case], pictures: Sequence[Picture]) -> str:
 def _case(case: Case, *, has_picture: bool) -> str:
     worst = case.worst
     severity = story.severity_name(case.severity)
-    action = story.action_name(worst.action)
     name = escape(case.name)
     if has_picture:
         name = f'<a href="#{escape(anchor(worst))}">{name}</a>'
     labels = {
         tr(pt="Quando", en="When"): story.when(case),
         tr(pt="Evidência", en="Evidence"): worst.evidence,
-        tr(pt="Ação", en="Action"): f"{action}: {worst.reason}" if worst.reason else action,
+        tr(pt="Ação", en="Action"): story.what_to_do(case),
     }
     told = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in labels.items())
-    monitor = escape(story.monitor_name(worst.monitor))
-    return (
-        f'<li class="{escape(case.severity)}"><h3><span class="badge">{escape(severity)}</span> '
-        f"{name} <small>({monitor})</small></h3><dl>{told}</dl></li>"
-    )
+    badge = f'<span class="badge">{escape(severity)}</span>'
+    monitor = f"<small>({escape(story.monitor_name(worst.monitor))})</small>"
+    kind = "dismissed" if case.is_dismissed else case.severity
+    return f'<li class="{kind}"><h3>{badge} {name} {monitor}</h3><dl>{told}</dl></li>'
 
 
 def _notes(notes: Sequence[str]) -> str:
     if not notes:
         return ""
     title = tr(pt="O que se supôs dos dados", en="What was assumed of the data")
-    items = "\n".join(f"<li>{escape(each)}</li>" for each in dict.fromkeys(notes))
-    return f"<section><h2>{escape(title)}</h2>\n<ul>\n{items}\n</ul></section>"
+    return f"<section><h2>{escape(title)}</h2>\n{_said(notes)}</section>"
 
 
 def _pictures(pictures: Sequence[Picture]) -> str:
@@ -338,12 +343,15 @@ a:focus-visible, summary:focus-visible, .wide:focus-visible { outline: 3px solid
   gap: .2rem 2rem; }
 .answers h2 { margin: 1rem 0 .2rem; }
 .answers p { margin: 0; }
+.answers ul { margin: 0; padding-left: 1.1rem; }
 .cases { list-style: none; padding: 0; }
 .cases li { border-left: .35rem solid #8a5a00; padding: .3rem 0 .3rem .9rem; margin: 0 0 1.1rem; }
 .cases li.critical { border-color: #a01c10; }
 .badge { font-size: .78rem; text-transform: uppercase; letter-spacing: .04em; color: #fff;
   background: #8a5a00; padding: .12rem .5rem; border-radius: 3px; }
 .critical .badge { background: #a01c10; }
+.cases li.dismissed { border-color: #8c8c8c; }
+.dismissed .badge { background: #595959; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem .9rem; margin: 0; }
 dt { color: #595959; }
 dd { margin: 0; }

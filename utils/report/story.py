@@ -43,6 +43,10 @@ class Case:
         return any(alert.severity == "critical" for alert in self.alerts)
 
     @property
+    def is_dismissed(self) -> bool:
+        return self.worst.action == "dismiss"
+
+    @property
     def severity(self) -> str:
         return "critical" if self.is_critical else "warning"
 
@@ -89,7 +93,7 @@ def _beyond(alert: Alert) -> tuple[bool, float]:
 def _urgency(case: Case) -> tuple:
     worst = case.worst
     return (
-        worst.action == "dismiss",
+        case.is_dismissed,
         not case.is_critical,
         worst.monitor not in JUDGES,
         worst.group != "",
@@ -118,8 +122,8 @@ def _measured(line: object) -> str:
     return name
 
 
-def _by_monitor(cases: Sequence[Case], most: int = 6) -> str:
-    """Return what the cases are of, a monitor after the other.
+def _by_monitor(cases: Sequence[Case], most: int) -> list[str]:
+    """Return what the cases are of, for one monitor after the other.
 
     What moved is the feature; where there is none, as of performance, it is the metric.
     """
@@ -128,7 +132,7 @@ def _by_monitor(cases: Sequence[Case], most: int = 6) -> str:
         worst = case.worst
         subject = ", ".join(filter(None, (worst.feature or _measured(worst), worst.group)))
         subjects.setdefault(monitor_name(worst.monitor), {})[subject] = None
-    return "; ".join(f"{name}: {_listed([*each], most)}" for name, each in subjects.items())
+    return [f"{name}: {_listed([*each], most)}" for name, each in subjects.items()]
 
 
 def _listed(names: Sequence[str], most: int) -> str:
@@ -201,31 +205,36 @@ def when(case: Case) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One of the four questions that a report answers first."""
+    """One of the four questions that a report answers first, and what there is to say to it."""
 
     question: str
-    text: str
+    lines: tuple[str, ...]
 
 
 def verdict(found: Sequence[Case], measurements: pd.DataFrame) -> str:
     """Return the one sentence to remember."""
     windows = number(measurements["window_start"].nunique())
+    lines = number(_n_lines(measurements))
     if not found:
-        return tr(pt=f"Nenhum alerta em {windows} janelas.", en=f"No alert in {windows} windows.")
-    n, critical, dismissed = (
-        number(sum(each))
-        for each in (
-            [True for _ in found],
-            [case.is_critical for case in found],
-            [case.worst.action == "dismiss" for case in found],
+        return tr(
+            pt=f"Nenhum alerta em {windows} janelas: nenhuma das {lines} linhas do painel saiu da "
+            "sua faixa quieta.",
+            en=f"No alert in {windows} windows: none of the {lines} lines of the dashboard left "
+            "its quiet range.",
         )
-    )
+    n = number(len(found))
+    critical = number(sum(case.is_critical for case in found))
+    dismissed = number(sum(case.is_dismissed for case in found))
     return tr(
-        pt=f"Linhas do painel que saíram da sua faixa quieta em {windows} janelas: {n}; críticas: "
-        f"{critical}; que se podem dispensar: {dismissed}.",
-        en=f"Lines of the dashboard that left their quiet range in {windows} windows: {n}; "
-        f"critical: {critical}; that may be dismissed: {dismissed}.",
+        pt=f"Fora da faixa quieta: {n} das {lines} linhas do painel em {windows} janelas; "
+        f"críticas: {critical}; dispensáveis: {dismissed}.",
+        en=f"Outside their quiet range: {n} of the {lines} lines of the dashboard in {windows} "
+        f"windows; critical: {critical}; to be dismissed: {dismissed}.",
     )
+
+
+def _n_lines(measurements: pd.DataFrame) -> int:
+    return len(measurements[KEYS].drop_duplicates())
 
 
 def answers(
@@ -240,32 +249,34 @@ def answers(
 
     ``notes`` say what the monitors could not judge, and why.
     """
+    sure = _sure(measurements, false_alarms_per_year)
     return [
-        Answer(question=tr(pt="O que mudou?", en="What changed?"), text=_changed(found)),
+        Answer(question=tr(pt="O que mudou?", en="What changed?"), lines=_changed(found)),
         Answer(
             question=tr(pt="Isso importa?", en="Does it matter?"),
-            text=" ".join(_matters(found, measurements, labelled=labelled)),
+            lines=tuple(_matters(found, measurements, labelled=labelled)),
         ),
         Answer(
             question=tr(pt="Com que certeza sabemos?", en="How sure are we?"),
-            text=" ".join([_sure(measurements, false_alarms_per_year), *notes]),
+            lines=(*sure, *notes),
         ),
-        Answer(question=tr(pt="O que fazer?", en="What to do?"), text=_to_do(found)),
+        Answer(question=tr(pt="O que fazer?", en="What to do?"), lines=_to_do(found)),
     ]
 
 
-def _changed(found: Sequence[Case]) -> str:
+def _changed(found: Sequence[Case]) -> tuple[str, ...]:
     if not found:
-        return tr(
+        nothing = tr(
             pt="Nada além do que varia quando nada muda.",
             en="Nothing beyond what varies when nothing changes.",
         )
-    return _sentence(_by_monitor(found))
+        return (nothing,)
+    return tuple(_sentence(each) for each in _by_monitor(found, 6))
 
 
 def _matters(found: Sequence[Case], measurements: pd.DataFrame, *, labelled: bool) -> Iterator[str]:
     measured, estimated, unfair = (
-        _by_monitor([case for case in found if case.worst.monitor in monitors], 3)
+        "; ".join(_by_monitor([case for case in found if case.worst.monitor in monitors], 3))
         for monitors in (MEASURED, ESTIMATED, FAIRNESS)
     )
     judged = measurements[
@@ -309,33 +320,48 @@ def _matters(found: Sequence[Case], measurements: pd.DataFrame, *, labelled: boo
         )
 
 
-def _sure(measurements: pd.DataFrame, false_alarms_per_year: float) -> str:
-    lines = number(len(measurements[KEYS].drop_duplicates()))
-    budget = number(false_alarms_per_year)
-    silent = number(int(measurements["value"].isna().sum()))
-    of_all = number(len(measurements))
-    return tr(
+def _sure(measurements: pd.DataFrame, false_alarms_per_year: float) -> Iterator[str]:
+    lines, budget = number(_n_lines(measurements)), number(false_alarms_per_year)
+    yield tr(
         pt=f"Os limiares de todas as {lines} linhas foram calibrados juntos, na referência, para "
-        f"{budget} alarmes falsos por ano no painel inteiro. {silent} das {of_all} medidas têm "
-        "dados de menos e nada dizem.",
+        f"{budget} alarmes falsos por ano no painel inteiro.",
         en=f"The thresholds of all {lines} lines were calibrated together, on the reference, for "
-        f"{budget} false alarms a year on the whole dashboard. {silent} of the {of_all} "
-        "measurements have too little data and say nothing.",
+        f"{budget} false alarms a year on the whole dashboard.",
     )
+    silent = int(measurements["value"].isna().sum())
+    if silent:
+        of_all = number(len(measurements))
+        yield tr(
+            pt=f"Medidas com dados de menos, que nada dizem: {number(silent)} de {of_all}.",
+            en=f"Measurements with too little data, which say nothing: {number(silent)} of "
+            f"{of_all}.",
+        )
 
 
-def _to_do(found: Sequence[Case]) -> str:
+def _to_do(found: Sequence[Case]) -> tuple[str, ...]:
     if not found:
-        return tr(
+        nothing = tr(
             pt="Nada. O próximo relatório dirá se continua assim.",
             en="Nothing. The next report will tell whether it stays so.",
         )
+        return (nothing,)
     by_action: dict[str, list[Case]] = {}
     for case in found:
         by_action.setdefault(action_name(case.worst.action), []).append(case)
-    parts = [f"{action} ({_by_monitor(each, 3)})" for action, each in by_action.items()]
-    return _sentence("; ".join(parts))
+    return tuple(
+        f"{_capital(action)}: {'; '.join(_by_monitor(each, 3))}."
+        for action, each in by_action.items()
+    )
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+    return f"{_capital(text)}."
+
+
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
+
+
+def what_to_do(case: Case) -> str:
+    """Return the action of a case and its reason, as sentences."""
+    return f"{_sentence(action_name(case.worst.action))} {case.worst.reason}".strip()
