@@ -60,6 +60,24 @@ def inputs(frame: pd.DataFrame, *, time_column: str = "event_time") -> list[str]
     return [name for name in names if name != time_column and name not in RESERVED_COLUMNS]
 
 
+def block_length(block: windows.Length | None, *, window: windows.Length | None) -> int | None:
+    """Return the length of a block in microseconds; ``None`` where rows are independent.
+
+    Raises ``ValueError`` for a block that does not fit into the window.
+
+    >>> block_length("2D", window="1D")
+    Traceback (most recent call last):
+    ValueError: block='2D' is longer than window='1D'; it must fit into it
+    """
+    of_window = None if window is None else windows.length(window, argument="window")
+    if block is None:
+        return None
+    of_block = windows.length(block, argument="block")
+    if of_window is not None and of_block > of_window:
+        raise ValueError(f"block={block!r} is longer than window={window!r}; it must fit into it")
+    return windows.whole_microseconds(of_block)
+
+
 # ---------------------------------------------------------------------- as sums, for the dashboard
 
 
@@ -418,16 +436,12 @@ def _rules(
     for argument, number in (("minimum", minimum), ("draws", draws)):
         if number < 1:
             raise ValueError(f"{argument}={number!r}: at least 1 is needed")
-    step = None if window is None else windows.length(window, argument="window")
-    of_block = None if block is None else windows.length(block, argument="block")
-    if step is not None and of_block is not None and of_block > step:
-        raise ValueError(f"block={block!r} is longer than window={window!r}; it must fit into it")
     origin = windows.ORIGIN if start is None else windows.moment(start, argument="start")
     return _Rules(
         minimum=minimum,
         level=checked_level(level),
         draws=draws,
-        block=None if of_block is None else windows.whole_microseconds(of_block),
+        block=block_length(block, window=window),
         origin=windows.whole_microseconds(origin),
     )
 

@@ -1,0 +1,317 @@
+"""Did the columns change together? A classifier that tries to tell a window from the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit, stdtrit
+
+from utils.monitors import windows
+from utils.monitors.drift import MONITOR, block_length, inputs
+from utils.monitors.intervals import checked_level, wilson
+from utils.monitors.profile import Binning
+from utils.records import measurements
+
+AUC = "domain_auc"
+DROP = "domain_auc_drop"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """How well a classifier tells each window from the reference, and what it leans on.
+
+    ``auc`` has a row for each window, ``drops`` one for each feature and window; both are
+    measurements.
+    """
+
+    auc: pd.DataFrame
+    drops: pd.DataFrame
+
+
+def domain_classifier(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    window: windows.Length | None = "7D",
+    features: Sequence[str] | None = None,
+    n_folds: int = 5,
+    max_rows: int = 4000,
+    minimum: int = 100,
+    level: float = 0.95,
+    block: windows.Length | None = None,
+    start: windows.Moment | None = None,
+    end: windows.Moment | None = None,
+    monitor: str = MONITOR,
+    time_column: str = "event_time",
+) -> Domain:
+    """Return how well a classifier tells the rows of each window from those of the reference.
+
+    ``domain_auc`` is the area under its ROC curve on rows that it did not learn from: how often,
+    of a row of the window and one of the reference, it finds which is which. 0.5 is no difference,
+    1 is none in common. It sees what no single column shows: two columns that used to go together
+    and no longer do. ``domain_auc_drop`` is by how much that falls when the values of one feature
+    are exchanged among the rows: what the classifier leans on.
+
+    **What it does not tell.** Whether the change matters to the model, nor what it is: the drops
+    say where to look. 0.5 says that *this* classifier saw no difference in so many rows. A column
+    that grows with time (a running number, a date) parts any two periods, and so do missing values
+    that come or go. Of two columns that are alike it may lean on one, or on both a little.
+
+    **How.** As many rows of the reference as of the window, drawn at random, at most ``max_rows``
+    of each; gradient-boosted trees on the bins of ``profile.Binning``, in which missing is a value
+    like any other; ``n_folds`` folds, and each row scored by the trees that did not see it. With
+    ``block="1D"`` whole days lie in one fold. Where the rows of a day are alike this is a must:
+    else the classifier knows the days of the window by heart, and finds them in the other rows.
+
+    **Intervals** hold at ``level``, on the log-odds of the area: from the variance between rows
+    (DeLong's) or between days, enlarged because the classifiers of the folds learn from the same
+    rows (Nadeau and Bengio's correction). Where all is told apart it is Wilson's, of as many rows
+    or days. Those of the drops are on their own scale; a feature that no tree asks has none.
+
+    **Too little.** With fewer than ``minimum`` rows in the window or the reference, or fewer than
+    2 blocks, values are ``NaN``. ``n_reference`` and ``n_current`` are the rows drawn, else those
+    that there are. Windows are those of ``performance``. What is drawn depends on the state of
+    ``rng`` and the window alone.
+
+    Raises ``ValueError`` naming the argument, the value and the rule.
+
+    Sources: D. Lopez-Paz and M. Oquab (2017), "Revisiting classifier two-sample tests", ICLR;
+    E. R. DeLong et al. (1988), "Comparing the areas under two or more correlated receiver operating
+    characteristic curves", Biometrics 44; N. A. Obuchowski (1997), "Nonparametric analysis of
+    clustered ROC curve data", Biometrics 53; C. Nadeau and Y. Bengio (2003), "Inference for the
+    generalization error", Machine Learning 52.
+
+    >>> rng = np.random.default_rng(0)
+    >>> def loans(first, correlation):
+    ...     x, y = rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], 600).T
+    ...     return pd.DataFrame({
+    ...         "event_time": pd.date_range(first, periods=600, freq="15min", tz="UTC"),
+    ...         "income": x, "amount": y})
+    >>> found = domain_classifier(loans("2024-01-01", 0.8), loans("2024-02-05", -0.8), rng=rng)
+    >>> bool(found.auc.loc[0, "low"] > 0.7), sorted(found.drops["feature"])
+    (True, ['amount', 'income'])
+    """
+    for argument, number, least in (
+        ("n_folds", n_folds, 2),
+        ("max_rows", max_rows, 2),
+        ("minimum", minimum, 1),
+    ):
+        if number < least:
+            raise ValueError(f"{argument}={number!r}: at least {least} is needed")
+    checked_level(level)
+    of_block = block_length(block, window=window)
+    if features is None:
+        features = inputs(reference, time_column=time_column)
+    if not len(features):
+        raise ValueError("features: none; at least 1 is needed to tell rows apart")
+    binning = Binning.fitted(reference, features=features, n_bins=128, max_categories=100)
+    settings = {"n_folds": n_folds, "max_rows": max_rows, "minimum": max(minimum, 2)}
+    seed = int(rng.integers(2**63))
+
+    origin = windows.ORIGIN if start is None else windows.moment(start, argument="start")
+    time = windows.times(current, time_column, argument="time_column")
+    edges = windows.cut(time, window=window, start=start, end=end)
+    unit_of_reference, unit = (
+        _units(frame, of_block, origin=windows.whole_microseconds(origin), time_column=time_column)
+        for frame in (reference, current)
+    )
+    known = _Rows(frame=reference, unit=unit_of_reference)
+    auc, drops = [], []
+    for start_us, end_us in pairwise(edges.tolist()):
+        inside = np.flatnonzero((time >= start_us) & (time < end_us))
+        now = _Rows(frame=current.iloc[inside], unit=unit[inside])
+        here = {
+            "monitor": monitor,
+            "window_start": windows.from_microseconds(start_us),
+            "window_end": windows.from_microseconds(end_us),
+            "n_reference": len(known),
+            "n_current": len(now),
+        }
+        rng_here = np.random.default_rng([seed, start_us % 2**64])
+        told = _told_apart(known, now, binning, rng=rng_here, **settings)
+        if told is not None:
+            here |= {"n_reference": told.n, "n_current": told.n}
+        of_auc = _unknown() if told is None else told.auc(level=level)
+        auc.append(here | {"metric": AUC} | of_auc)
+        for at, feature in enumerate(binning.features):
+            of_drop = _unknown() if told is None else told.drop(at, level=level)
+            drops.append(here | {"metric": DROP, "feature": feature} | of_drop)
+    drops.sort(key=lambda row: binning.features.index(row["feature"]))
+    return Domain(auc=measurements(auc), drops=measurements(drops))
+
+
+def _unknown() -> dict[str, float]:
+    return dict.fromkeys(("value", "low", "high"), np.nan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """Rows of one side; ``unit`` numbers what is independent: rows, or blocks of time."""
+
+    frame: pd.DataFrame
+    unit: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def drawn(self, n: int, rng: np.random.Generator) -> _Rows:
+        at = np.sort(rng.choice(len(self), size=n, replace=False))
+        return _Rows(frame=self.frame.iloc[at], unit=self.unit[at])
+
+
+def _units(frame: pd.DataFrame, block: int | None, *, origin: int, time_column: str) -> np.ndarray:
+    if block is None:
+        return np.arange(len(frame))
+    return (windows.times(frame, time_column, argument="time_column") - origin) // block
+
+
+def _told_apart(
+    reference: _Rows,
+    current: _Rows,
+    binning: Binning,
+    *,
+    rng: np.random.Generator,
+    n_folds: int,
+    max_rows: int,
+    minimum: int,
+) -> _Told | None:
+    """Return how rows of both are told apart by what did not learn from them; ``None``: too few."""
+    fewer = min(len(reference), len(current))
+    if fewer < minimum:
+        return None
+    n = min(fewer, max_rows)
+    sides = [each.drawn(n, rng) for each in (reference, current)]
+    units = [np.unique(each.unit, return_inverse=True)[1] for each in sides]
+    n_units = [int(unit.max()) + 1 for unit in units]
+    if min(n_units) < 2:
+        return None
+    n_folds = min(n_folds, *n_units)
+    folds = [rng.permutation(k)[unit] % n_folds for k, unit in zip(n_units, units, strict=True)]
+    pairs = _pairs(
+        _columns([each.frame for each in sides], binning),
+        np.repeat([False, True], n),
+        np.concatenate(folds),
+        is_category=[bins.kind == "category" for bins in binning.bins],
+        rng=rng,
+    )
+    return _Told(n=n, n_folds=n_folds, units=units, **pairs)
+
+
+def _columns(frames: Sequence[pd.DataFrame], binning: Binning) -> np.ndarray:
+    """Return the bin of each row in each feature (rows × features), ``NaN`` for missing numbers."""
+    codes = np.concatenate([binning.codes(each) for each in frames], axis=1).astype(float)
+    for row, bins in zip(codes, binning.bins, strict=True):
+        if bins.kind == "number":
+            row[row == bins.n_bins] = np.nan
+    return codes.T
+
+
+def _pairs(
+    columns: np.ndarray,
+    is_current: np.ndarray,
+    fold: np.ndarray,
+    *,
+    is_category: Sequence[bool],
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Return of each row how many of the other side in its fold it is told from, of how many.
+
+    The same for each feature (features × rows) with its values exchanged among the rows of the
+    fold. Trees take one core: the sums of several would differ in their last digits.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    n_rows, n_features = columns.shape
+    won, met, won_without = np.empty(n_rows), np.empty(n_rows), np.empty((n_features, n_rows))
+    with threadpool_limits(limits=1, user_api="openmp"):
+        for each in range(fold.max() + 1):
+            test = fold == each
+            trees = HistGradientBoostingClassifier(
+                max_iter=60,
+                max_leaf_nodes=15,
+                l2_regularization=1.0,
+                categorical_features=list(is_category),
+                early_stopping=False,
+                random_state=0,
+            ).fit(columns[~test], is_current[~test])
+            held_out, of_current = columns[test], is_current[test]
+            won[test] = _won(trees.decision_function(held_out), of_current)
+            met[test] = np.where(of_current, (~of_current).sum(), of_current.sum())
+            for at in range(n_features):
+                exchanged = held_out.copy()
+                exchanged[:, at] = rng.permutation(exchanged[:, at])
+                won_without[at, test] = _won(trees.decision_function(exchanged), of_current)
+    return {"won": won, "met": met, "won_without": won_without}
+
+
+def _won(score: np.ndarray, is_current: np.ndarray) -> np.ndarray:
+    """Return from how many rows of the other side each is told by its score; ties count half.
+
+    >>> _won(np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, False, True, True])).tolist()
+    [2.0, 1.5, 1.5, 2.0]
+    """
+    reference, current = np.sort(score[~is_current]), np.sort(score[is_current])
+    won = np.empty(len(score))
+    for mine, others, sign in ((is_current, reference, 1), (~is_current, -current[::-1], -1)):
+        own = sign * score[mine]
+        below = [np.searchsorted(others, own, side=side) for side in ("left", "right")]
+        won[mine] = np.mean(below, axis=0)
+    return won
+
+
+# --------------------------------------------------------------------------------------- measuring
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """How the rows of the reference, and then those of the window, are told from the other side."""
+
+    n: int  # rows of each side
+    n_folds: int
+    units: Sequence[np.ndarray]  # of the rows of each side
+    won: np.ndarray
+    met: np.ndarray
+    won_without: np.ndarray
+
+    def auc(self, *, level: float) -> dict[str, float]:
+        value, error = self._share(self.won)
+        if value == 1:
+            low, high = wilson(self._fewer_units, self._fewer_units, level=level)
+        else:
+            half = self._t(level) * error / (value * (1 - value)) if value > 0 else np.nan
+            low, high = expit(logit(value) - half), expit(logit(value) + half)
+        return {"value": value, "low": float(low), "high": float(high)}
+
+    def drop(self, feature: int, *, level: float) -> dict[str, float]:
+        value, error = self._share(self.won - self.won_without[feature])
+        half = self._t(level) * error if error > 0 else np.nan
+        return {"value": value, "low": value - half, "high": value + half}
+
+    @property
+    def _fewer_units(self) -> int:
+        return min(int(unit.max()) + 1 for unit in self.units)
+
+    def _t(self, level: float) -> float:
+        return float(stdtrit(self._fewer_units - 1, (1 + level) / 2))
+
+    def _share(self, won: np.ndarray) -> tuple[float, float]:
+        """Return the share of pairs that are told apart, and its standard error.
+
+        The variance is that of the rows (or blocks) of both sides, and more because the trees of
+        the folds have most of theirs in common (Nadeau and Bengio).
+        """
+        n_pairs = self.met[self.n :].sum()
+        value = won[self.n :].sum() / n_pairs
+        pulls = (won - value * self.met) / n_pairs
+        variance = 0.0
+        for unit, pull in zip(self.units, np.split(pulls, 2), strict=True):
+            by_unit = np.bincount(unit, weights=pull)
+            variance += (by_unit**2).sum() * len(by_unit) / (len(by_unit) - 1)
+        in_common = 1 + self.n_folds / (self.n_folds - 1)
+        return float(value), float(np.sqrt(variance * in_common))
