@@ -320,6 +320,14 @@ def test_a_current_frame_without_rows_has_windows_only_where_they_are_asked_for(
     assert table.loc[table["metric"] == "longest_gap_hours", "value"].tolist() == [168, 168]
 
 
+def test_columns_may_have_numbers_for_names():
+    reference = usual().rename(columns={"age": 0, "purpose": 1})
+    table = quality(reference, later(168).rename(columns={"age": 0, "purpose": 1}), window=None)
+    missing = table[table["metric"] == "null_value_rate"].set_index("feature")["value"]
+    assert missing.to_dict() == {"0": 0, "income_brl": 0, "1": 0, "is_new": 0}
+    assert set(table.loc[table["metric"] == "stuck_share", "feature"]) == {"0", "income_brl"}
+
+
 # ------------------------------------------------------------------------------- by window
 
 

@@ -8,6 +8,7 @@ rows are those of fresh ones. Rows of other times are judged by all of it.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +52,7 @@ class Expected:
     those that can ever be other than what they always are.
     """
 
-    feature: str
+    feature: Hashable
     kind: str
     largest: Bound | None = None
     smallest: Bound | None = None
@@ -101,7 +102,7 @@ def expected(column: pd.Series, stretch: np.ndarray) -> Expected:
         if can_grow and len(categories) <= MOST_CATEGORIES:
             rates.append("unseen_rate")
             known = {"categories": categories}
-    return Expected(feature=str(column.name), kind=kind, rates=tuple(rates), **known)
+    return Expected(feature=column.name, kind=kind, rates=tuple(rates), **known)
 
 
 def _bound(values: np.ndarray, stretch: np.ndarray) -> Bound:

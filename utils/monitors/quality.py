@@ -8,7 +8,7 @@ and what is no sum beside them: ages, gaps and runs. ``schema_changes`` names th
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -117,7 +117,7 @@ class Rates:
                 line = Line(
                     monitor=MONITOR,
                     metric=rate,
-                    feature=each.feature,
+                    feature=str(each.feature),
                     side="both" if rate == "null_value_rate" else "high",
                     scale="logit",
                 )
@@ -162,13 +162,13 @@ class Rates:
 
 def _feature_names(
     frame: pd.DataFrame, features: Sequence[str] | None, time_column: str
-) -> list[str]:
+) -> list[Hashable]:
     if features is None:
         return [name for name in frame.columns if name != time_column]
     return list(features)
 
 
-def _column(frame: pd.DataFrame, name: str) -> pd.Series:
+def _column(frame: pd.DataFrame, name: Hashable) -> pd.Series:
     """Return a column, all missing where the frame lacks it."""
     if name in frame.columns:
         return frame[name]
@@ -207,7 +207,7 @@ def _repeated(values: np.ndarray, block: np.ndarray) -> Iterator[np.ndarray]:
     yield has_one
 
 
-def _duplicated(frame: pd.DataFrame, features: Sequence[str], block: np.ndarray) -> np.ndarray:
+def _duplicated(frame: pd.DataFrame, features: Sequence[Hashable], block: np.ndarray) -> np.ndarray:
     """Return which rows equal an earlier one of their block in all the features."""
     there = [name for name in features if name in frame.columns]
     if not there:
@@ -383,16 +383,15 @@ def _volume(
 
 def _runs(rates: Rates, cut: Cut, *, minimum: int) -> Iterator[Found]:
     """Yield the longest run of one value, of each number that is not always the same."""
-    for line in rates.lines:
-        if line.metric != "repeated_share":
-            continue
-        longest, n = cut.longest_runs(kinds.numbers(_column(cut.frame, line.feature)))
-        share = np.where(n >= minimum, ratio(longest, n), np.nan)
-        yield "stuck_share", line.feature, {"value": share, "n_current": n}
+    for each in rates.expected:
+        if "repeated_share" in each.rates:
+            longest, n = cut.longest_runs(kinds.numbers(_column(cut.frame, each.feature)))
+            share = np.where(n >= minimum, ratio(longest, n), np.nan)
+            yield "stuck_share", str(each.feature), {"value": share, "n_current": n}
 
 
 def _columns(
-    reference: pd.DataFrame, cut: Cut, features: Sequence[str], time_column: str
+    reference: pd.DataFrame, cut: Cut, features: Sequence[Hashable], time_column: str
 ) -> Iterator[Found]:
     """Yield how many columns are new, and how many are gone, in each window that has rows."""
     known = {*reference.columns, time_column}
