@@ -20,7 +20,7 @@ from utils.monitors import kinds
 MOST_CATEGORIES = 1000
 """A column of more values is an identifier or free text: every window has values unseen before."""
 
-_SEVERAL = np.iinfo(np.int64).min  # the stretch of a value that came in several
+_SEVERAL = np.iinfo(np.int64).min  # for the stretch of a value that came in several: none is it
 _NUMBERS = ("whole number", "number")
 _WITH_VALUES = (*_NUMBERS, "truth value", "text", "mixed")
 _ANYTHING = ("missing", "mixed")
@@ -74,7 +74,7 @@ class Expected:
         codes, texts = kinds.coded(column)
         known = np.array([text in self.categories for text in texts] + [True])
         home = np.array([self.categories.get(text, _SEVERAL) for text in texts] + [_SEVERAL])
-        return ~known[codes] | ((home[codes] != _SEVERAL) & (home[codes] == stretch))
+        return ~known[codes] | (home[codes] == stretch)
 
 
 def expected(column: pd.Series, stretch: np.ndarray) -> Expected:

@@ -258,8 +258,8 @@ def quality(
     and which hold a value; ``missing_columns``, which hold none though they did in the reference
     (``schema_changes`` names both); ``staleness_hours``, the age of the newest row at the window's
     end; ``longest_gap_hours`` without any row; and of numbers ``stuck_share``, the longest run of
-    one value as a share of the values that are there. These are what they are, and have no
-    interval.
+    one value as a share of the values that are there. Numbers of columns, ages, gaps and runs are
+    what they are, and have no interval.
 
     **What it does not tell.** Whether a rate is more than it should be: that is for thresholds.
     Wilson's interval takes rows for independent, and those of one outage are not.
