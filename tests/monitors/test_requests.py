@@ -163,6 +163,20 @@ def test_any_type_of_column_is_read_alike(convert):
         np.testing.assert_array_equal(flag, mixed[name])
 
 
+@pytest.mark.parametrize("dtype", ["datetime64[ns]", "datetime64[s]", "timestamp[us][pyarrow]"])
+def test_moments_are_read_alike_in_any_unit(dtype):
+    seconds = np.random.default_rng(0).integers(0, 10**6, 3000)
+    reference = REFERENCE.head(3000).assign(
+        when=pd.Timestamp("2024-01-01") + pd.to_timedelta(seconds, unit="s")
+    )
+    other = reference.assign(when=reference["when"].astype(dtype))
+    measure = Requests.of(reference, features=["when", "income"])
+    for name, flag in measure.flags(reference).items():
+        np.testing.assert_array_equal(flag, measure.flags(other)[name])
+    later = other.tail(9).assign(event_time=lambda f: f["event_time"] + pd.Timedelta("90D"))
+    assert measure.flags(later)["replayed"].all()
+
+
 def test_odd_columns_do_no_harm():
     rng = np.random.default_rng(0)
     n = 400

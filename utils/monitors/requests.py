@@ -6,8 +6,8 @@ known: some retry is honest, and some values are new. ``security`` asks them by 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -189,7 +189,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
     if column.dtype.kind == "M":
         there = column.notna().to_numpy()
         found = np.full(len(column), np.nan)
-        found[there] = column[there].astype("int64").to_numpy()
+        found[there] = column[there].dt.as_unit("us").astype("int64").to_numpy()
         return found
     return numbers(column)
 
@@ -213,6 +213,49 @@ def clients_of(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 
 # ------------------------------------------------------------------------------- the measure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clients:
+    """The clients that are known, the busiest first, and whether new ones come in the reference."""
+
+    known: frozenset[str]
+    busiest: tuple[str, ...]
+    newcomers: bool
+
+    @classmethod
+    def of(cls, column: pd.Series, time: np.ndarray, named: Iterable[Any] | None) -> Clients:
+        codes, names = clients_of(column)
+        by_size = np.argsort(-np.bincount(codes), kind="stable")
+        later = time > np.median(time)
+        comes = (~np.isin(codes[later], codes[~later])).any()
+        return cls(
+            known=frozenset(names if named is None else (str(each) for each in named)),
+            busiest=tuple(names[by_size[:_OWN_CELLS]].tolist()),
+            newcomers=bool(comes) and named is None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """The inputs of the reference, by key in order, with the first and the last time of each."""
+
+    keys: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    @classmethod
+    def of(cls, keys: np.ndarray, time: np.ndarray) -> _Seen:
+        order = np.lexsort((time, keys))
+        begins = np.flatnonzero(np.r_[True, np.diff(keys[order]) != 0])
+        ends = np.r_[begins[1:], len(order)] - 1
+        return cls(keys=keys[order[begins]], first=time[order[begins]], last=time[order[ends]])
+
+    def has(self, keys: np.ndarray, time: np.ndarray, memory: int) -> np.ndarray:
+        """Return which inputs it has from before their time, or from ``memory`` after it."""
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        elsewhere = (self.first[at] < time) | (self.last[at] > time + memory)
+        return (self.keys[at] == keys) & elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,12 +303,8 @@ class Requests:
     decision: float
     band: float
     memory: int
-    known: frozenset[str] | None
-    newcomers: bool
-    busiest: tuple[str, ...]
-    keys: np.ndarray  # sorted, of the reference's inputs
-    first_time: np.ndarray  # of each of them
-    last_time: np.ndarray
+    clients: Clients | None
+    seen: _Seen
     lines: tuple[Line, ...] = ()
 
     @classmethod
@@ -294,32 +333,23 @@ class Requests:
         """
         if isinstance(features, str) or not len(features):
             raise ValueError(f"features={features!r}: a list of names is needed, one at least")
+        if isinstance(known_clients, str):
+            raise ValueError(f"known_clients={known_clients!r}: a list of names is needed")
         if not len(reference):
             raise ValueError("reference has no rows; what is usual is read off it")
         time = windows.times(reference, time_column, argument="time_column")
         day = time // _DAY
         fitted = tuple(_Feature.of(reference, name, day) for name in dict.fromkeys(features))
         keys = _keys([feature.read(reference, day) for feature in fitted])
-        order = np.lexsort((time, keys))
-        begins = np.flatnonzero(np.r_[True, np.diff(keys[order]) != 0])
-        ends = np.r_[begins[1:], len(order)] - 1
-        known = busiest = None
-        newcomers = False
+        clients = None
         if client_column is not None:
-            client = windows.column(reference, client_column, argument="client_column")
-            codes, names = clients_of(client)
-            later = time > np.median(time)
-            newcomers = bool((~np.isin(codes[later], codes[~later])).any())
-            by_size = np.argsort(-np.bincount(codes), kind="stable")
-            busiest = tuple(names[by_size[:_OWN_CELLS]].tolist())
-            given = names if known_clients is None else [str(each) for each in known_clients]
-            known = frozenset(given)
+            column = windows.column(reference, client_column, argument="client_column")
+            clients = Clients.of(column, time, known_clients)
         band = np.nan
         if score_column is not None:
             score = numbers(windows.column(reference, score_column, argument="score_column"))
-            away = np.abs(score - decision)
-            band = float(np.nanquantile(away, _BAND)) if not np.isnan(away).all() else np.nan
-        length = windows.length(memory, argument="memory")
+            away = np.abs(score[~np.isnan(score)] - decision)
+            band = float(np.quantile(away, _BAND)) if len(away) else np.nan
         measure = cls(
             features=fitted,
             time_column=time_column,
@@ -327,29 +357,22 @@ class Requests:
             score_column=score_column,
             decision=decision,
             band=band,
-            memory=windows.whole_microseconds(length),
-            known=known,
-            newcomers=newcomers and known_clients is None,
-            busiest=busiest or (),
-            keys=keys[order[begins]],
-            first_time=time[order[begins]],
-            last_time=time[order[ends]],
+            memory=windows.whole_microseconds(windows.length(memory, argument="memory")),
+            clients=clients,
+            seen=_Seen.of(keys, time),
         )
-        return measure._with_lines(reference)
+        return replace(measure, lines=tuple(measure._told(measure.flags(reference))))
 
-    def _with_lines(self, reference: pd.DataFrame) -> Requests:
-        usual = self.flags(reference)
-        left_out = set()
-        if np.nanmean(usual["replayed"]) > _COARSE:
-            left_out.add("replayed_share")
-        if self.newcomers:
-            left_out.add("unknown_client_share")
-        metrics = [m for m, flag in SIGNS.items() if flag in usual and m not in left_out]
-        if self.client_column is not None:
-            metrics += ["top_client_share", "same_minute_requests"]
-        scale = {"same_minute_requests": "log"}
-        lines = (Line(monitor=MONITOR, metric=m, scale=scale.get(m, "logit")) for m in metrics)
-        return Requests(**vars(self) | {"lines": tuple(lines)})
+    def _told(self, usual: dict[str, np.ndarray]) -> Iterator[Line]:
+        """Yield the lines of which the reference says something."""
+        for metric, flag in SIGNS.items():
+            is_coarse = flag == "replayed" and usual[flag].mean() > _COARSE
+            is_growing = flag == "unknown" and flag in usual and self.clients.newcomers
+            if flag in usual and not is_coarse and not is_growing:
+                yield Line(monitor=MONITOR, metric=metric, scale="logit")
+        if self.clients is not None:
+            yield Line(monitor=MONITOR, metric="top_client_share", scale="logit")
+            yield Line(monitor=MONITOR, metric="same_minute_requests", scale="log")
 
     @property
     def _shares(self) -> list[str]:
@@ -377,7 +400,7 @@ class Requests:
             client = windows.column(frame, self.client_column, argument="client_column")
             codes, names = clients_of(client)
             found["near"] = self._is_near(columns, keys, codes, time)
-            known = np.array([name in self.known for name in names], dtype=bool)
+            known = np.array([name in self.clients.known for name in names], dtype=bool)
             found["unknown"] = ~known[codes] if len(codes) else np.empty(0)
         found["even"] = np.sum([column.odds for column in columns], axis=0) > 0
         found["outside"] = np.any([column.is_outside for column in columns], axis=0)
@@ -393,15 +416,12 @@ class Requests:
         )
 
     def _is_replayed(self, keys: np.ndarray, time: np.ndarray) -> np.ndarray:
-        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        elsewhere = (self.first_time[at] < time) | (self.last_time[at] > time + self.memory)
-        seen = (self.keys[at] == keys) & elsewhere
         order = np.lexsort((time, keys))
         same = keys[order][1:] == keys[order][:-1]
         soon = np.diff(time[order]) <= self.memory
         again = np.zeros(len(keys), dtype=bool)
         again[order[1:]] = same & soon
-        return seen | again
+        return again | self.seen.has(keys, time, self.memory)
 
     def _is_near(
         self, columns: list[_Column], keys: np.ndarray, client: np.ndarray, time: np.ndarray
@@ -435,7 +455,7 @@ class Requests:
 
     def _cell_of(self, names: np.ndarray) -> np.ndarray:
         """Return the cell of each client: the busiest have their own, others share by hash."""
-        own = pd.Index(self.busiest, dtype=object).get_indexer(names)
+        own = pd.Index(self.clients.busiest, dtype=object).get_indexer(names)
         shared = pd.util.hash_array(names) % np.uint64(_SHARED_CELLS)
         return np.where(own >= 0, own, _OWN_CELLS + shared.astype(np.intp))
 

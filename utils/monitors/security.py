@@ -365,7 +365,7 @@ def _strangers_of(
 ) -> Iterator[dict[str, Any]]:
     """Yield the share of the clients that nobody knows, together and each, by window."""
     unknown = [(name, now.requests[at]) for at, name in enumerate(now.clients)]
-    unknown = [(name, hits) for name, hits in unknown if name not in signs.known]
+    unknown = [(name, hits) for name, hits in unknown if name not in signs.clients.known]
     for number, here in now.windows():
         n = now.requests[:, number].sum()
         for client, by_window in [("", now.unknown), *unknown]:
@@ -380,6 +380,6 @@ def _strangers_of(
                 "n_current": n,
                 "n_reference": usual.requests.sum(),
             }
-            if not signs.newcomers:
+            if not signs.clients.newcomers:
                 row |= {"threshold_high": 0.0, "alarm": bool(hits > 0)}
             yield row
