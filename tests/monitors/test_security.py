@@ -258,6 +258,7 @@ def test_nothing_changes_its_inputs():
         ({"features": []}, "features=[]: a list of names is needed"),
         ({"reference": REFERENCE.head(0)}, "reference has no rows"),
         ({"client_column": "user"}, "client_column='user'"),
+        ({"known_clients": "bank"}, "known_clients='bank': a list of names is needed"),
         ({"score_column": "scores"}, "score_column='scores'"),
         ({"time_column": "at"}, "time_column='at'"),
         ({"minimum": 0}, "minimum=0: at least 1"),
