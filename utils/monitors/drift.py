@@ -541,6 +541,21 @@ class _Held:
     reference: np.ndarray
     current: np.ndarray
     of: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]
+    is_grid: bool = False  # made of sums of counts, so that no count need be whole
+
+    def drawn(
+        self, counts: np.ndarray, *, like: _Sample, rules: _Rules, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return counts (draws × cells) of samples of these units, each as large as ``like``."""
+        if rules.block is not None:
+            even = np.full(len(counts), 1 / len(counts))
+            return rng.multinomial(len(like.counts), even, size=rules.draws) @ counts
+        total = counts.sum(axis=0)
+        share = total / total.sum()
+        if not self.is_grid:
+            return rng.multinomial(like.n, share, size=rules.draws)
+        expected = like.n * share  # normal draws with the counts' variance: ten times as fast
+        return expected + np.sqrt(expected) * rng.standard_normal((rules.draws, len(expected)))
 
 
 def _measured(
@@ -565,7 +580,10 @@ def _measured(
         if held is None:
             continue
         units = (held.reference, held.current)
-        drawn = [_drawn(u, like=s, rules=rules, rng=own) for u, s in zip(units, pair, strict=True)]
+        drawn = [
+            held.drawn(counts, like=sample, rules=rules, rng=own)
+            for counts, sample in zip(units, pair, strict=True)
+        ]
         for name, of in held.of.items():
             value, seen = found[name][0], of(*(each.sum(axis=0) for each in units))
             found[name] = (
@@ -593,7 +611,8 @@ def _quiet(
         if held is None:
             continue
         drawn = [
-            _drawn(held.reference, like=each, rules=rules, rng=own) for each in (reference, current)
+            held.drawn(held.reference, like=each, rules=rules, rng=own)
+            for each in (reference, current)
         ]
         for name, of in held.of.items():
             values = of(*drawn)
@@ -659,6 +678,7 @@ def _held(
             reference=_on_grid(reference, edges),
             current=_on_grid(current, edges),
             of={name: of[name] for name in over_values},
+            is_grid=True,
         )
     return in_bins, on_grid
 
@@ -693,17 +713,6 @@ def _wasserstein_on_grid(
     p, q = (ratio(each, each.sum(axis=-1, keepdims=True)) for each in (reference, current))
     way = np.abs(np.cumsum(p - q, axis=-1))[..., :-1] @ np.diff(at)
     return ratio(way, np.sqrt(np.maximum(p @ at**2 - (p @ at) ** 2, 0)))
-
-
-def _drawn(
-    counts: np.ndarray, *, like: _Sample, rules: _Rules, rng: np.random.Generator
-) -> np.ndarray:
-    """Return counts (draws × cells) of samples of these units, each as large as ``like``."""
-    if rules.block is None:
-        total = counts.sum(axis=0)
-        return rng.multinomial(like.n, total / total.sum(), size=rules.draws)
-    even = np.full(len(counts), 1 / len(counts))
-    return rng.multinomial(len(like.counts), even, size=rules.draws) @ counts
 
 
 # ----------------------------------------------------------------------- what they do not tell
