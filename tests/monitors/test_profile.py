@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from utils.monitors import profile as module
@@ -112,6 +112,17 @@ def test_few_values_have_a_bin_each_and_many_zeros_have_one_to_themselves():
     assert shares[0] == 700 and max(shares[1:]) - min(shares[1:]) <= 1
 
 
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=80), st.integers(2, 10))
+def test_a_value_with_the_share_of_a_bin_has_a_bin_to_itself(values, n_bins):
+    binning = Binning.fitted(pd.DataFrame({"x": values}), n_bins=n_bins)
+    edges = (-np.inf, *binning.bins[0].edges, np.inf)
+    frequency = Counter(values)
+    for value, count in frequency.items():
+        if count * n_bins >= len(values) or len(frequency) <= n_bins:
+            at = np.searchsorted(edges, value)
+            assert {each for each in frequency if edges[at - 1] < each <= edges[at]} == {value}
+
+
 def test_infinite_values_make_no_edge():
     assert fitted([np.inf, -np.inf] + [1.0, 2.0, 3.0] * 4).edges[-1] == 3.0
     assert counted([np.inf, -np.inf], [np.inf, np.inf, -np.inf]) == {"≤ 0": 1, "> 0": 2}
@@ -155,7 +166,13 @@ def columns_of_numbers(draw):
     return np.array(draw(st.lists(numbers, min_size=1, max_size=40)), dtype=dtype)
 
 
+LEAST = [np.array([np.finfo(dtype).min], dtype=dtype) for dtype in ("float64", "float32")]
+
+
 @given(columns_of_numbers(), columns_of_numbers(), st.integers(2, 12))
+@example(LEAST[0], LEAST[1], 2)
+@example(LEAST[1], LEAST[1], 2)
+@example(LEAST[0], np.array([-128], dtype="int8"), 2)
 def test_numbers_of_every_type_are_compared_exactly(reference, current, n_bins):
     bins = fitted(reference, n_bins=n_bins)
     if bins.kind == "category":
@@ -346,6 +363,13 @@ def test_text_where_numbers_were_promised_counts_if_it_reads_as_one_else_as_miss
         assert counted(range(1, 21), current, n_bins=2) == {"≤ 10": 2, "> 10": 1, MISSING: 3}
 
 
+def test_a_missing_category_is_no_number():
+    assert counted(range(1, 21), pd.Categorical(["3", None, "3"]), n_bins=2) == {
+        "≤ 10": 2,
+        MISSING: 1,
+    }
+
+
 def test_a_column_that_is_not_there_is_all_missing_and_others_do_not_matter():
     binning = Binning.fitted(pd.DataFrame({"x": ["a", "b"], "y": [1, 2]}))
     for source in (pd.DataFrame({"z": [1, 2, 3]}), pa.table({"z": [1, 2, 3]})):
@@ -520,9 +544,10 @@ def test_files_of_a_folder_may_differ_in_their_columns_and_types(tmp_path):
 
 
 def test_windows_tile_the_period_on_one_grid_the_empty_ones_included():
-    frame = pd.DataFrame({"event_time": [MONDAY, MONDAY + pd.Timedelta("15D")], "x": ["a", "a"]})
+    moments = [MONDAY, MONDAY + pd.Timedelta("7D") - pd.Timedelta("1us"), "2024-03-18T00:00Z"]
+    frame = pd.DataFrame({"event_time": pd.to_datetime(moments, utc=True), "x": ["a", "a", "a"]})
     profile = profiled(frame, Binning.fitted(frame, features=["x"]))
-    assert profile.counts[:, 0].tolist() == [1, 0, 1]
+    assert profile.counts[:, 0].tolist() == [2, 0, 1]
     starts = pd.to_datetime(profile.edges, unit="us").strftime("%a %d").tolist()
     assert starts == ["Mon 04", "Mon 11", "Mon 18", "Mon 25"]
 

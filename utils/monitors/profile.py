@@ -629,7 +629,8 @@ def _alone(values: np.ndarray, n_bins: int) -> np.ndarray:
 
 def _just_below(value: float) -> float:
     """Return a number just below; below zero not the nearest, which some engines cannot read."""
-    return -np.finfo(float).tiny if value == 0 else float(np.nextafter(value, -np.inf))
+    limits = np.finfo(float)
+    return float(-limits.tiny if value == 0 else max(math.nextafter(value, -math.inf), limits.min))
 
 
 def _interval_labels(edges: Sequence[float], *, is_time: bool) -> list[str]:
@@ -918,7 +919,8 @@ def _edges_for(dtype: np.dtype, edges: Sequence[float]) -> list:
     """
     if dtype.kind != "f":
         return [math.floor(edge) for edge in edges]
+    exact = np.asarray(edges, dtype=np.float64)
     with np.errstate(over="ignore"):
-        near = np.asarray(edges, dtype=np.float64).astype(dtype)
-    low = np.where(near > np.asarray(edges), np.nextafter(near, dtype.type(-np.inf)), near)
-    return list(low.astype(dtype))
+        near = exact.astype(dtype)
+        low = np.where(near > exact, np.nextafter(near, dtype.type(-np.inf)), near)
+    return list(low)
