@@ -54,6 +54,7 @@ Task = Literal["classification", "regression"]
 YEAR = pd.Timedelta(365.25, "D")
 _INTERVAL_DRAWS = 200
 _EMPTIEST = 0.05
+_PRIOR_EVENTS = 0.1
 _STEPS = (1, 2, 3, 4, 6, 8, 11, 16)
 
 
@@ -190,7 +191,8 @@ class Monitors:
         before it is a finding. The frame may begin and end within a window, which is then judged by
         what a quiet window shows in that part.
 
-        A window with less than about a sixteenth of the usual rows is measured and not judged.
+        A window with less than about a sixteenth of the usual rows is measured, and judged by how
+        few they are alone.
 
         Raises ``ValueError`` for a column of a role that is missing, and for no rows.
         """
@@ -307,33 +309,30 @@ class Monitors:
 
     def _judged(self, values: np.ndarray, there: np.ndarray, sums: np.ndarray) -> _Judged:
         """Return how strange the lines of a window are, by what quiet windows like it show."""
-        shape = self._shape(there, sums)
-        if shape is None:
+        if not there.any():
             unknown = np.full(values.shape, np.nan)
             never = np.zeros(values.shape, dtype=bool)
             return _Judged(bounds=np.stack([unknown] * 2), per_year=unknown, is_critical=never)
+        shape, is_enough = self._shape(there, sums)
         budget = (self.false_alarms_per_year, self.critical_per_year)
         learned = self._once((shape, budget), lambda: self._calibrated(shape))
-        rarity = learned.rarity(values)
+        is_judged = np.array([is_enough or line.minimum == 0 for line in self.lines])
+        rarity = np.where(is_judged, learned.rarity(values), 0.0)
         return _Judged(
-            bounds=np.stack(learned.bounds()),
+            bounds=np.where(is_judged, np.stack(learned.bounds()), np.nan),
             per_year=learned.chance(rarity) * self.windows_a_year,
             is_critical=rarity > learned.critical,
         )
 
-    def _shape(self, there: np.ndarray, sums: np.ndarray) -> Shape | None:
-        """Return what a window is like, or ``None`` where it has too few rows to be judged."""
+    def _shape(self, there: np.ndarray, sums: np.ndarray) -> tuple[Shape, bool]:
+        """Return what a window is like, and whether it has rows enough for that to say anything."""
         places = np.flatnonzero(there)
-        if not len(places):
-            return None
         n = self.quiet.blocks.n_slices
         whole = Shape(first=int(places[0]), last=int(places[-1]), slices=n, labelled=n)
         usual = self._once(("rows", whole), lambda: self._rows(whole))
         slices = _worth(sums[ROWS], usual[:, ROWS], n_slices=n)
         labelled = _worth(sums[LABELLED], usual[:, LABELLED], n_slices=n)
-        if not slices and sums[ROWS]:
-            return None
-        return replace(whole, slices=slices or n, labelled=labelled or 1)
+        return replace(whole, slices=slices or n, labelled=labelled or 1), slices > 0
 
     def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self._kept:
@@ -348,7 +347,8 @@ class Monitors:
     def _rows(self, shape: Shape) -> np.ndarray:
         """Return how many rows, and labelled ones, quiet windows have (draws × 2)."""
         rng = self._rng(shape)
-        return self.quiet.windows(shape, draws=self.draws, rng=rng, cells=slice(OWN_CELLS))[:, 0]
+        rows, _ = self.quiet.windows(shape, draws=self.draws, rng=rng, cells=slice(OWN_CELLS))
+        return rows[:, 0]
 
     def _calibrated(self, shape: Shape) -> Calibration:
         quiet = self._once(("quiet", shape), lambda: self._quiet_values(shape))
@@ -361,12 +361,16 @@ class Monitors:
             critical_chance=self.critical_per_year / self.windows_a_year,
             n_independent=self.quiet.n_independent,
             least_excess=quiet.one_event,
+            begins=quiet.begins,
+            stretch=self.persistence * self.grid.per_window,
         )
 
     def _quiet_values(self, shape: Shape) -> _Quiet:
         """Return the values of the lines in quiet windows, whatever the budget."""
         rng = self._rng(shape)
-        current = self.quiet.windows(shape, draws=self.draws, in_a_row=self.persistence, rng=rng)
+        current, begins = self.quiet.windows(
+            shape, draws=self.draws, in_a_row=self.persistence, rng=rng
+        )
         reference = self.quiet.references(draws=self.draws, rng=rng)[:, None]
         n_current, n_reference = self._counts(current), self._counts(reference)
         toward_bad = np.array([-1 if line.side == "low" else 1 for line in self.lines])
@@ -375,6 +379,7 @@ class Monitors:
         return _Quiet(
             values=self._values(current, reference) + np.where(share, unseen, 0.0),
             one_event=np.where(share, _one_event(n_current, n_reference), 0.0),
+            begins=begins if self.quiet.dependence.is_dependent else None,
         )
 
 
@@ -382,6 +387,7 @@ class Monitors:
 class _Quiet:
     values: np.ndarray  # (draws × in a row × lines)
     one_event: np.ndarray  # the least mean excess of each line's tail
+    begins: np.ndarray | None  # the first block of each draw, where whole stretches are drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -407,11 +413,11 @@ def _unseen_events(
 ) -> np.ndarray:
     """Return a share of events in each window that the reference need not have shown by chance.
 
-    What was never seen in N rows may still happen: with Jeffreys' prior of half an event, a window
-    of n rows has a negative binomial number of them.
+    What was never seen in N rows may still happen: with a prior of a tenth of an event (of the
+    rates that were 0, most are 0), a window of n rows has a negative binomial number of them.
     """
     n, of = np.maximum(n_current, 1), np.maximum(n_reference, 1)
-    return rng.negative_binomial(0.5, of / (of + n)) / n
+    return rng.negative_binomial(_PRIOR_EVENTS, of / (of + n)) / n
 
 
 def _one_event(n_current: np.ndarray, n_reference: np.ndarray) -> np.ndarray:
@@ -421,7 +427,7 @@ def _one_event(n_current: np.ndarray, n_reference: np.ndarray) -> np.ndarray:
     """
     n = np.maximum(np.median(n_current, axis=(0, 1)), 1)
     of = np.maximum(np.median(n_reference, axis=(0, 1)), 1)
-    rarity = np.log(2 * (of + n) / n)
+    rarity = np.log((of + n) / n / _PRIOR_EVENTS)
     return 1 / n / np.maximum(rarity + np.log(0.02), 1.0)
 
 

@@ -20,6 +20,8 @@ the tail beyond the blocks that there are is drawn as wide as one must who estim
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,6 +34,7 @@ _TAIL_DRAWS = 80
 _CHANCE = 0.1
 _PERMUTATIONS = 100
 _ALIKE = 0.9
+_FOLDS = 10
 
 
 # ------------------------------------------------------------------------------- the quiet period
@@ -210,11 +213,12 @@ class QuietWindows:
         in_a_row: int = 1,
         rng: np.random.Generator,
         cells: slice = slice(None),
-    ) -> np.ndarray:
-        """Return the sums of windows of a shape (draws × in a row × cells).
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the sums of windows of a shape (draws × in a row × cells), and where they begin.
 
-        Windows in a row follow one another. One that is to have more rows than the reference's has
-        theirs: it is then said to stray more than it does.
+        That is the first block of the stretch that was drawn, and meaningless where single blocks
+        were. Windows in a row follow one another. One that is to have more rows than those of the
+        reference has theirs: it is then said to stray more than it does.
         """
         places = np.arange(shape.first, shape.last + 1)
         where = self._where(places, draws=draws, in_a_row=in_a_row, rng=rng)
@@ -226,7 +230,7 @@ class QuietWindows:
             sums[..., part] = 0.0
             for at in range(where.shape[-1]):
                 sums[..., part] += thinned[offset[..., at], where[..., at]]
-        return np.maximum(sums, self._floor[cells])
+        return np.maximum(sums, self._floor[cells]), where[:, 0, 0]
 
     def references(self, *, draws: int, rng: np.random.Generator) -> np.ndarray:
         """Return the sums of the whole reference, drawn anew each time (draws × cells)."""
@@ -262,13 +266,16 @@ class QuietWindows:
 
     @cached_property
     def _strayed(self) -> np.ndarray:
-        """The blocks' cells, strayed from their phase's mean by √(k/(k-1)) of what they do."""
-        if self.dependence.is_dependent:
-            return self.blocks.cells
-        cells = self.blocks.cells.astype(float)
-        for phase in range(self.blocks.n_phases):
-            there = self.blocks.phase == phase
-            mean, k = cells[there].mean(axis=0), there.sum()
+        """The blocks' cells, strayed from their phase's mean by √(k/(k-1)) of what they do.
+
+        There are k blocks of the phase, or as many windows as are independent.
+        """
+        blocks = self.blocks
+        cells = blocks.cells.astype(float)
+        for phase in range(blocks.n_phases):
+            there = blocks.phase == phase
+            k = max(self.n_independent, 2) if self.dependence.is_dependent else there.sum()
+            mean = cells[there].mean(axis=0)
             cells[there] = mean + np.sqrt(k / (k - 1)) * (cells[there] - mean)
         return cells
 
@@ -471,12 +478,18 @@ def calibration(
     critical_chance: float,
     n_independent: float = np.inf,
     least_excess: np.ndarray | float = 0.0,
+    begins: np.ndarray | None = None,
+    stretch: int = 1,
 ) -> Calibration:
     """Return the thresholds at which quiet windows alarm with a chance, over all lines together.
 
     ``values`` are those of quiet windows (draws × in a row × lines). With more than one in a row,
     a line counts as rare as it is in the least rare of them: an alarm must persist. ``chance`` is
     that of a warning, ``critical_chance`` that of what is more than a warning.
+
+    Windows that are whole stretches of the reference, of ``stretch`` blocks from those that
+    ``begins`` names, are few and come again and again: tails that have learned them find nothing
+    strange in them. Then each is judged by the tails of stretches that it does not touch.
 
     >>> quiet = np.random.default_rng(0).normal(size=(4000, 1, 12))
     >>> every = np.ones(12, dtype=bool)
@@ -487,14 +500,23 @@ def calibration(
     1.2
     """
     n_lines = values.shape[-1]
-    learned = tails(
-        values.reshape(-1, n_lines),
-        high_is_bad=high_is_bad,
-        low_is_bad=low_is_bad,
-        n_independent=n_independent,
-        least_excess=least_excess,
-    )
-    quiet = learned.rarity(values).min(axis=1).max(axis=1, initial=0.0)
+
+    def learned_of(some: np.ndarray) -> Tails:
+        return tails(
+            some.reshape(-1, n_lines),
+            high_is_bad=high_is_bad,
+            low_is_bad=low_is_bad,
+            n_independent=n_independent,
+            least_excess=least_excess,
+        )
+
+    def rarest(learned: Tails, some: np.ndarray) -> np.ndarray:
+        return learned.rarity(some).min(axis=1).max(axis=1, initial=0.0)
+
+    learned = learned_of(values)
+    quiet = rarest(learned, values)
+    for held_out, others in _folds(begins, stretch) if begins is not None else ():
+        quiet[held_out] = rarest(learned_of(values[others]), values[held_out])
     warning, critical = (
         rarity_threshold(quiet, each, n_independent=n_independent)
         for each in (chance, critical_chance)
@@ -506,3 +528,13 @@ def calibration(
         critical=max(critical, warning),
         n_lines=n_lines,
     )
+
+
+def _folds(begins: np.ndarray, stretch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield draws to be held out, and those whose stretch touches none of theirs."""
+    edges = np.quantile(begins, np.linspace(0, 1, _FOLDS + 1))
+    for low, high in itertools.pairwise(edges):
+        held_out = (begins >= low) & ((begins < high) | (high == edges[-1]))
+        others = (begins <= low - stretch) | (begins >= high + stretch)
+        if held_out.any() and others.sum() >= _TAIL_DRAWS:
+            yield held_out, others
