@@ -16,6 +16,8 @@ from utils import __main__ as commands
 from utils.course import ROOT, reports
 from utils.records import MEASUREMENT_COLUMNS
 from utils.runner import parameters_of
+from utils.store import open_store
+from utils.store.example import DEPLOYMENT, SCHEMA
 
 FILES = ["alerts.json", "measurements.csv", "monitoring_report.ipynb", "report.html"]
 COLUMNS = {
@@ -294,6 +296,55 @@ def test_a_notebook_that_fails_leaves_nothing_behind(vigia, tmp_path, monkeypatc
     assert (status, said) == (2, "")
     assert complained == "cell 4 (In [3]): ValueError: the suite does not like it\n"
     assert [each.name for each in tmp_path.iterdir()] == ["clone"]
+
+
+def test_a_password_is_in_nothing_that_is_written(tmp_path, monkeypatch):
+    jobs = []
+
+    def no_run(planned, **_):
+        jobs.extend(planned)
+        raise reports.Unusable("enough")
+
+    monkeypatch.setattr(reports, "loaded", lambda *_: None)
+    monkeypatch.setattr(reports, "run_all", no_run)
+    urls = [f"postgresql://ana:{secret}@host/db#flights" for secret in ("hush", "hush-too")]
+    with pytest.raises(reports.Unusable):
+        reports.report(*urls, reports.Asked(), language="en", seed=7, out=tmp_path / "out")
+    (job,) = jobs
+    assert job.parameters["reference"] == (
+        "postgresql://ana:${VIGIA_REFERENCE_PASSWORD}@host/db#flights"
+    )
+    assert "hush" not in str(job.parameters) + nbformat.writes(job.notebook)
+    assert job.environment["VIGIA_REFERENCE_PASSWORD"] == "hush"
+    assert job.environment["VIGIA_CURRENT_PASSWORD"] == "hush-too"
+
+
+def test_a_store_is_reported_on_without_naming_its_columns(vigia, postgresql_url, tmp_path):
+    rng = np.random.default_rng(0)
+    n = 24 * 70
+    miles = rng.uniform(100, 2000, n)
+    frame = pd.DataFrame(
+        {
+            "prediction_id": [f"p{i}" for i in range(n)],
+            "event_time": pd.date_range("2013-01-01", periods=n, freq="1h", tz="UTC"),
+            "latency_ms": rng.gamma(4, 2, n),
+            "prediction": miles / 100,
+            "distance_miles": miles,
+            "carrier": rng.choice(["UA", "B6"], n),
+        }
+    )
+    with open_store(postgresql_url) as store:
+        store.add_deployment(DEPLOYMENT, SCHEMA)
+        store.write_predictions("flights", frame)
+    status, said, complained = vigia(
+        *("--reference", f"{postgresql_url}#flights?end=2013-02-12"),
+        *("--current", f"{postgresql_url}#flights?start=2013-02-12", "--language", "en"),
+        *("--false-alarms-per-year", "0.1"),
+    )
+    assert (status, complained) == (0, "")
+    table = pd.read_csv(tmp_path / "out" / "measurements.csv")
+    assert {"distance_miles", "carrier"} <= set(table["feature"].dropna())
+    assert {"drift", "prediction_drift", "infrastructure"} <= set(table["monitor"])
 
 
 def test_the_notebook_has_a_parameter_for_all_that_may_be_asked():

@@ -17,6 +17,9 @@ Kind = Literal["number", "boolean", "category", "moment", "other"]
 MOSTLY = 0.95
 """Text of which this share reads as numbers is a column of numbers with something wrong in it."""
 
+LOOKED_AT = 10_000
+"""Values of a column that its kind is told by, evenly spread over it."""
+
 _EPOCHS = {"s": 1e9, "ms": 1e12, "us": 1e15, "ns": 1e18}
 _EPOCH_YEARS = (0.3, 4.2)
 """Counted in 10⁹ s since 1970: from 1979 to 2103. The units do not overlap there."""
@@ -154,7 +157,7 @@ def _of_epochs(column: pd.Series, *, what: str) -> tuple[pd.Series, str]:
 
 
 def kind_of(column: pd.Series) -> Kind:
-    """Return what a column holds; one that holds nothing is of numbers.
+    """Return what a column holds, by ten thousand of its values; nothing counts as numbers.
 
     Text that is mostly numbers is of numbers, unless one begins with a nought too many ("007");
     text that is all ISO 8601 dates is of moments.
@@ -172,24 +175,31 @@ def kind_of(column: pd.Series) -> Kind:
         return "category"
     if column.dtype.kind == "M":
         return "moment"
-    if pd.api.types.is_bool_dtype(column) or there.map(type).isin([bool, np.bool_]).all():
+    if pd.api.types.is_bool_dtype(column):
         return "boolean"
     if pd.api.types.is_numeric_dtype(column):
         return "number" if column.dtype.kind != "c" else "other"
-    if not there.map(lambda value: isinstance(value, (str, int, float))).all():
+    return _kind_of_values(there.iloc[:: -(-len(there) // LOOKED_AT)])
+
+
+def _kind_of_values(there: pd.Series) -> Kind:
+    is_text = isinstance(there.dtype, pd.StringDtype)
+    types = {str} if is_text else set(there.astype("object").map(type))
+    if types <= {bool, np.bool_}:
+        return "boolean"
+    if not all(issubclass(each, (str, int, float, np.number, np.bool_)) for each in types):
         return "other"
     text = there.astype("str")
     if pd.to_numeric(text, errors="coerce").notna().mean() >= MOSTLY:
         is_code = text.str.match(r"0\d").any()
         return "category" if is_code else "number"
-    return "moment" if _are_dates(there) else "category"
+    return "moment" if _are_dates(text) else "category"
 
 
-def _are_dates(there: pd.Series) -> bool:
-    sample = there.iloc[:: max(1, len(there) // 1000)].astype("str")
-    if not sample.str.match(r"\d{4}-\d{2}-\d{2}").all():
+def _are_dates(text: pd.Series) -> bool:
+    if not text.str.match(r"\d{4}-\d{2}-\d{2}").all():
         return False
-    return pd.to_datetime(sample, utc=True, format="ISO8601", errors="coerce").notna().all()
+    return pd.to_datetime(text, utc=True, format="ISO8601", errors="coerce").notna().all()
 
 
 def numbers(column: pd.Series, *, what: str) -> tuple[pd.Series, list[str]]:
@@ -240,6 +250,8 @@ def booleans(column: pd.Series) -> pd.Series:
     >>> booleans(pd.Series([True, "false", None, 1, "maybe"])).tolist()
     [True, False, <NA>, True, <NA>]
     """
+    if pd.api.types.is_bool_dtype(column):
+        return column.astype("boolean")
     words = {"true": True, "1": True, "false": False, "0": False}
     return texts(column).str.lower().map(words).astype("boolean")
 

@@ -505,7 +505,7 @@ def _check_alike(reference: pd.DataFrame, asked: Asked) -> None:
     prediction, target = asked.prediction_column, asked.target_column
     if not (prediction and target):
         return
-    predicted, true = (set(reference[name].dropna()) for name in (prediction, target))
+    predicted, true = (set(reference[name].dropna().unique()) for name in (prediction, target))
     if predicted and true and not predicted & true:
         some, others = (", ".join(map(str, sorted(each)[:4])) for each in (predicted, true))
         raise Unusable(
@@ -519,7 +519,7 @@ def _check_alike(reference: pd.DataFrame, asked: Asked) -> None:
 def _positive(reference: pd.DataFrame, asked: Asked, say: list[str]) -> object:
     """Return the class that counts as positive; none where there are more than two."""
     names = [name for name in (asked.target_column, asked.prediction_column) if name]
-    classes = sorted(set().union(*(reference[name].dropna() for name in names)))
+    classes = sorted(set().union(*(reference[name].dropna().unique() for name in names)))
     if asked.positive is not None:
         for each in classes:
             if str(each) == str(asked.positive):
