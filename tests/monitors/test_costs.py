@@ -107,7 +107,7 @@ def test_a_change_is_from_the_threshold_of_the_matrix_or_the_one_named():
     named = curve_of(frame, against=0.5)
     np.testing.assert_allclose(named["change"], named["cost"] - named["cost"].iloc[0])
     first = named.iloc[0]
-    assert first[["change", "change_low", "change_high"]].tolist() == [0, 0, 0]
+    assert first[["change", "change_low", "change_high"]].tolist() == pytest.approx([0, 0, 0])
 
 
 def test_a_change_is_surer_than_the_two_costs():
