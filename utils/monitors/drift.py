@@ -225,12 +225,12 @@ def drift(
 
     **Intervals** hold at ``level``, and are for the distance between the *populations* that the
     samples are from: what chance adds to the square of a distance (to psi and chi_squared as they
-    are) is taken off. So a value may lie near ``high``, and ``low`` is 0 where chance alone may
-    explain it. ``low`` is above 0 in far fewer than 5 of a hundred quiet windows; that is no budget
-    of false alarms for a whole dashboard. They rest on ``draws`` samples of reference and window:
-    of their rows or, with ``block="1D"``, of whole days, where the rows of a day are alike. They
-    are never narrower than the value itself needs, and ``NaN`` where the draws do not vary or there
-    is one block. p-values have none. For its own draws a number is held on a grid of quantiles.
+    are) is taken off. So ``low`` is 0 where chance alone may explain the value, and the value may
+    be ``high``. Far fewer than 5 of a hundred quiet windows have a ``low`` above 0; that is no
+    budget of false alarms for a whole dashboard. Intervals rest on ``draws`` samples of reference
+    and window: of their rows or, with ``block="1D"``, of whole days, where the rows of a day are
+    alike. For its draws a number is held on a grid of quantiles. There is no interval of a p-value,
+    of what does not vary between draws, nor of a single block.
 
     **Too little.** With fewer than ``minimum`` rows that have the feature, in the window or in the
     reference, values are ``NaN``. A constant reference has no standard deviation:
