@@ -7,7 +7,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from tests.monitors.columns import COLUMNS, repeated
-from utils.monitors.domain import _Told, _won, domain_classifier
+from utils.monitors.domain import _Drawn, _Told, _won, domain_classifier
 from utils.monitors.drift import drift
 from utils.monitors.intervals import wilson
 from utils.records import MEASUREMENT_COLUMNS
@@ -127,17 +127,22 @@ def test_the_variance_is_delongs_times_what_the_folds_have_in_common():
     rng, n = seeded(), 80
     score = np.concatenate([rng.normal(0, 1, n), rng.normal(1, 1, n)])
     is_current = np.repeat([False, True], n)
-    found = _Told(
-        n=n,
-        n_folds=5,
+    drawn = _Drawn(
+        frames=[pd.DataFrame(index=range(n))] * 2,
         units=[np.arange(n)] * 2,
+        fold=np.arange(2 * n) % 5,
+        columns=np.zeros((2 * n, 0)),
+        is_category=[],
+    )
+    found = _Told(
+        drawn=drawn,
         won=_won(score, is_current),
         met=np.full(2 * n, float(n)),
         won_without=np.zeros((0, 2 * n)),
     )
     beats = (score[n:, None] > score[None, :n]) + 0.5 * (score[n:, None] == score[None, :n])
     delong = beats.mean(axis=1).var(ddof=1) / n + beats.mean(axis=0).var(ddof=1) / n
-    value, error = found._share(found.won)
+    value, error = found.share(found.won)
     assert value == pytest.approx(roc_auc_score(is_current, score))
     assert error == pytest.approx(np.sqrt(delong * (1 + 5 / 4)))
     inside = found.auc(level=0.95)

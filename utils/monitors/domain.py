@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -96,6 +97,97 @@ def domain_classifier(
     >>> bool(found.auc.loc[0, "low"] > 0.7), sorted(found.drops["feature"])
     (True, ['amount', 'income'])
     """
+    checked_level(level)
+    features = inputs(reference, time_column=time_column) if features is None else list(features)
+    auc, drops = [], []
+    for here, drawn, rng_here in _by_window(
+        reference,
+        current,
+        rng=rng,
+        window=window,
+        features=features,
+        n_folds=n_folds,
+        max_rows=max_rows,
+        minimum=minimum,
+        block=block,
+        start=start,
+        end=end,
+        time_column=time_column,
+    ):
+        told = None if drawn is None else _told_apart(drawn, rng=rng_here)
+        here["monitor"] = monitor
+        auc.append(here | {"metric": AUC} | (told.auc(level=level) if told else _UNKNOWN))
+        for at, feature in enumerate(features):
+            of_drop = told.drop(at, level=level) if told else _UNKNOWN
+            drops.append(here | {"metric": DROP, "feature": feature} | of_drop)
+    drops.sort(key=lambda row: features.index(row["feature"]))
+    return Domain(auc=measurements(auc), drops=measurements(drops))
+
+
+# ------------------------------------------------------------------------------ reading the frames
+
+_UNKNOWN = dict.fromkeys(("value", "low", "high"), np.nan)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """As many rows of the reference as of a window: those of the reference, then the others."""
+
+    frames: Sequence[pd.DataFrame]
+    units: Sequence[np.ndarray]  # of the rows of each side: what is independent
+    fold: np.ndarray
+    columns: np.ndarray  # rows × features
+    is_category: Sequence[bool]
+
+    @property
+    def n(self) -> int:
+        return len(self.frames[0])
+
+    @property
+    def is_current(self) -> np.ndarray:
+        return np.repeat([False, True], self.n)
+
+    @property
+    def n_folds(self) -> int:
+        return int(self.fold.max()) + 1
+
+    def t(self, level: float) -> float:
+        """Return the t of a level, of as many degrees of freedom as the fewer units allow."""
+        return float(stdtrit(self.n_units - 1, (1 + level) / 2))
+
+    @property
+    def n_units(self) -> int:
+        return min(int(unit.max()) + 1 for unit in self.units)
+
+    def error(self, pulls: np.ndarray) -> float:
+        """Return the standard error of a sum of pulls of rows, independent from unit to unit."""
+        variance = 0.0
+        for unit, pull in zip(self.units, np.split(pulls, 2), strict=True):
+            by_unit = np.bincount(unit, weights=pull)
+            variance += (by_unit**2).sum() * len(by_unit) / (len(by_unit) - 1)
+        return float(np.sqrt(variance))
+
+
+def _by_window(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    window: windows.Length | None,
+    features: Sequence[str],
+    n_folds: int,
+    max_rows: int,
+    minimum: int,
+    block: windows.Length | None,
+    start: windows.Moment | None,
+    end: windows.Moment | None,
+    time_column: str,
+    needed: str | None = None,
+) -> Iterator[tuple[dict[str, Any], _Drawn | None, np.random.Generator]]:
+    """Yield of each window what a table says of it, and the rows drawn: ``None`` if too few.
+
+    Rows that lack the column ``needed`` do not count.
+    """
     for argument, number, least in (
         ("n_folds", n_folds, 2),
         ("max_rows", max_rows, 2),
@@ -103,103 +195,78 @@ def domain_classifier(
     ):
         if number < least:
             raise ValueError(f"{argument}={number!r}: at least {least} is needed")
-    checked_level(level)
-    of_block = block_length(block, window=window)
-    if features is None:
-        features = inputs(reference, time_column=time_column)
-    if not len(features):
+    if not features:
         raise ValueError("features: none; at least 1 is needed to tell rows apart")
+    of_block = block_length(block, window=window)
     binning = Binning.fitted(reference, features=features, n_bins=128, max_categories=100)
-    settings = {"n_folds": n_folds, "max_rows": max_rows, "minimum": max(minimum, 2)}
     seed = int(rng.integers(2**63))
-
-    origin = windows.ORIGIN if start is None else windows.moment(start, argument="start")
     time = windows.times(current, time_column, argument="time_column")
     edges = windows.cut(time, window=window, start=start, end=end)
+    if needed is not None:
+        there = current[needed].notna().to_numpy()
+        reference, current, time = reference[reference[needed].notna()], current[there], time[there]
+    origin = windows.ORIGIN if start is None else windows.moment(start, argument="start")
     unit_of_reference, unit = (
         _units(frame, of_block, origin=windows.whole_microseconds(origin), time_column=time_column)
         for frame in (reference, current)
     )
-    known = _Rows(frame=reference, unit=unit_of_reference)
-    auc, drops = [], []
     for start_us, end_us in pairwise(edges.tolist()):
+        rng_here = np.random.default_rng([seed, start_us % 2**64])
         inside = np.flatnonzero((time >= start_us) & (time < end_us))
-        now = _Rows(frame=current.iloc[inside], unit=unit[inside])
+        fewer = min(len(reference), len(inside))
+        drawn = None
+        if fewer >= max(minimum, 2):
+            drawn = _drawn(
+                (reference, current.iloc[inside]),
+                (unit_of_reference, unit[inside]),
+                binning,
+                n=min(fewer, max_rows),
+                n_folds=n_folds,
+                rng=rng_here,
+            )
         here = {
-            "monitor": monitor,
             "window_start": windows.from_microseconds(start_us),
             "window_end": windows.from_microseconds(end_us),
-            "n_reference": len(known),
-            "n_current": len(now),
+            "n_reference": len(reference) if drawn is None else drawn.n,
+            "n_current": len(inside) if drawn is None else drawn.n,
         }
-        rng_here = np.random.default_rng([seed, start_us % 2**64])
-        told = _told_apart(known, now, binning, rng=rng_here, **settings)
-        if told is not None:
-            here |= {"n_reference": told.n, "n_current": told.n}
-        of_auc = _unknown() if told is None else told.auc(level=level)
-        auc.append(here | {"metric": AUC} | of_auc)
-        for at, feature in enumerate(binning.features):
-            of_drop = _unknown() if told is None else told.drop(at, level=level)
-            drops.append(here | {"metric": DROP, "feature": feature} | of_drop)
-    drops.sort(key=lambda row: binning.features.index(row["feature"]))
-    return Domain(auc=measurements(auc), drops=measurements(drops))
-
-
-def _unknown() -> dict[str, float]:
-    return dict.fromkeys(("value", "low", "high"), np.nan)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Rows:
-    """Rows of one side; ``unit`` numbers what is independent: rows, or blocks of time."""
-
-    frame: pd.DataFrame
-    unit: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.frame)
-
-    def drawn(self, n: int, rng: np.random.Generator) -> _Rows:
-        at = np.sort(rng.choice(len(self), size=n, replace=False))
-        return _Rows(frame=self.frame.iloc[at], unit=self.unit[at])
+        yield here, drawn, rng_here
 
 
 def _units(frame: pd.DataFrame, block: int | None, *, origin: int, time_column: str) -> np.ndarray:
+    """Return the number of what is independent in which each row lies: its block, or itself."""
     if block is None:
         return np.arange(len(frame))
     return (windows.times(frame, time_column, argument="time_column") - origin) // block
 
 
-def _told_apart(
-    reference: _Rows,
-    current: _Rows,
+def _drawn(
+    frames: Sequence[pd.DataFrame],
+    units: Sequence[np.ndarray],
     binning: Binning,
     *,
-    rng: np.random.Generator,
+    n: int,
     n_folds: int,
-    max_rows: int,
-    minimum: int,
-) -> _Told | None:
-    """Return how rows of both are told apart by what did not learn from them; ``None``: too few."""
-    fewer = min(len(reference), len(current))
-    if fewer < minimum:
-        return None
-    n = min(fewer, max_rows)
-    sides = [each.drawn(n, rng) for each in (reference, current)]
-    units = [np.unique(each.unit, return_inverse=True)[1] for each in sides]
+    rng: np.random.Generator,
+) -> _Drawn | None:
+    """Return ``n`` rows of each side, in folds of whole units; ``None`` for a side of one unit."""
+    chosen = [np.sort(rng.choice(len(each), size=n, replace=False)) for each in frames]
+    frames = [frame.iloc[at] for frame, at in zip(frames, chosen, strict=True)]
+    units = [
+        np.unique(unit[at], return_inverse=True)[1] for unit, at in zip(units, chosen, strict=True)
+    ]
     n_units = [int(unit.max()) + 1 for unit in units]
     if min(n_units) < 2:
         return None
-    n_folds = min(n_folds, *n_units)
-    folds = [rng.permutation(k)[unit] % n_folds for k, unit in zip(n_units, units, strict=True)]
-    pairs = _pairs(
-        _columns([each.frame for each in sides], binning),
-        np.repeat([False, True], n),
-        np.concatenate(folds),
+    k = min(n_folds, *n_units)
+    folds = [rng.permutation(many)[unit] % k for many, unit in zip(n_units, units, strict=True)]
+    return _Drawn(
+        frames=frames,
+        units=units,
+        fold=np.concatenate(folds),
+        columns=_columns(frames, binning),
         is_category=[bins.kind == "category" for bins in binning.bins],
-        rng=rng,
     )
-    return _Told(n=n, n_folds=n_folds, units=units, **pairs)
 
 
 def _columns(frames: Sequence[pd.DataFrame], binning: Binning) -> np.ndarray:
@@ -211,43 +278,75 @@ def _columns(frames: Sequence[pd.DataFrame], binning: Binning) -> np.ndarray:
     return codes.T
 
 
-def _pairs(
-    columns: np.ndarray,
-    is_current: np.ndarray,
-    fold: np.ndarray,
-    *,
-    is_category: Sequence[bool],
-    rng: np.random.Generator,
-) -> dict[str, np.ndarray]:
-    """Return of each row how many of the other side in its fold it is told from, of how many.
+# --------------------------------------------------------------------------------------- measuring
 
-    The same for each feature (features × rows) with its values exchanged among the rows of the
-    fold. Trees take one core: the sums of several would differ in their last digits.
+_TREES = {"max_iter": 60, "max_leaf_nodes": 15, "l2_regularization": 1.0, "early_stopping": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Told:
+    """From how many rows of the other side in its fold each row is told, of how many it met.
+
+    ``won_without`` has the same for each feature (features × rows), its values exchanged among the
+    rows of the fold.
+    """
+
+    drawn: _Drawn
+    won: np.ndarray
+    met: np.ndarray
+    won_without: np.ndarray
+
+    def auc(self, *, level: float) -> dict[str, float]:
+        value, error = self.share(self.won)
+        if value == 1:
+            low, high = wilson(self.drawn.n_units, self.drawn.n_units, level=level)
+        else:
+            slope = value * (1 - value)
+            half = self.drawn.t(level) * error / slope if slope > 0 else np.nan
+            low, high = expit(logit(value) - half), expit(logit(value) + half)
+        return {"value": value, "low": float(low), "high": float(high)}
+
+    def drop(self, feature: int, *, level: float) -> dict[str, float]:
+        value, error = self.share(self.won - self.won_without[feature])
+        half = self.drawn.t(level) * error if error > 0 else np.nan
+        return {"value": value, "low": value - half, "high": value + half}
+
+    def share(self, won: np.ndarray) -> tuple[float, float]:
+        """Return the share of pairs that are told apart, and its standard error.
+
+        The variance is that of the rows (or blocks) of both sides, and more because the trees of
+        the folds have most of theirs in common (Nadeau and Bengio).
+        """
+        n_pairs = self.met[self.drawn.is_current].sum()
+        value = float(won[self.drawn.is_current].sum() / n_pairs)
+        in_common = 1 + self.drawn.n_folds / (self.drawn.n_folds - 1)
+        return value, self.drawn.error((won - value * self.met) / n_pairs) * np.sqrt(in_common)
+
+
+def _told_apart(drawn: _Drawn, *, rng: np.random.Generator) -> _Told:
+    """Return how trees tell the rows of each fold apart that learned from the other folds.
+
+    They take one core: the sums of several would differ in their last digits.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from threadpoolctl import threadpool_limits
 
-    n_rows, n_features = columns.shape
+    n_rows, n_features = drawn.columns.shape
     won, met, won_without = np.empty(n_rows), np.empty(n_rows), np.empty((n_features, n_rows))
     with threadpool_limits(limits=1, user_api="openmp"):
-        for each in range(fold.max() + 1):
-            test = fold == each
+        for fold in range(drawn.n_folds):
+            test = drawn.fold == fold
             trees = HistGradientBoostingClassifier(
-                max_iter=60,
-                max_leaf_nodes=15,
-                l2_regularization=1.0,
-                categorical_features=list(is_category),
-                early_stopping=False,
-                random_state=0,
-            ).fit(columns[~test], is_current[~test])
-            held_out, of_current = columns[test], is_current[test]
+                **_TREES, categorical_features=drawn.is_category, random_state=0
+            ).fit(drawn.columns[~test], drawn.is_current[~test])
+            held_out, of_current = drawn.columns[test], drawn.is_current[test]
             won[test] = _won(trees.decision_function(held_out), of_current)
             met[test] = np.where(of_current, (~of_current).sum(), of_current.sum())
             for at in range(n_features):
                 exchanged = held_out.copy()
                 exchanged[:, at] = rng.permutation(exchanged[:, at])
                 won_without[at, test] = _won(trees.decision_function(exchanged), of_current)
-    return {"won": won, "met": met, "won_without": won_without}
+    return _Told(drawn=drawn, won=won, met=met, won_without=won_without)
 
 
 def _won(score: np.ndarray, is_current: np.ndarray) -> np.ndarray:
@@ -263,55 +362,3 @@ def _won(score: np.ndarray, is_current: np.ndarray) -> np.ndarray:
         below = [np.searchsorted(others, own, side=side) for side in ("left", "right")]
         won[mine] = np.mean(below, axis=0)
     return won
-
-
-# --------------------------------------------------------------------------------------- measuring
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Told:
-    """How the rows of the reference, and then those of the window, are told from the other side."""
-
-    n: int  # rows of each side
-    n_folds: int
-    units: Sequence[np.ndarray]  # of the rows of each side
-    won: np.ndarray
-    met: np.ndarray
-    won_without: np.ndarray
-
-    def auc(self, *, level: float) -> dict[str, float]:
-        value, error = self._share(self.won)
-        if value == 1:
-            low, high = wilson(self._fewer_units, self._fewer_units, level=level)
-        else:
-            half = self._t(level) * error / (value * (1 - value)) if value > 0 else np.nan
-            low, high = expit(logit(value) - half), expit(logit(value) + half)
-        return {"value": value, "low": float(low), "high": float(high)}
-
-    def drop(self, feature: int, *, level: float) -> dict[str, float]:
-        value, error = self._share(self.won - self.won_without[feature])
-        half = self._t(level) * error if error > 0 else np.nan
-        return {"value": value, "low": value - half, "high": value + half}
-
-    @property
-    def _fewer_units(self) -> int:
-        return min(int(unit.max()) + 1 for unit in self.units)
-
-    def _t(self, level: float) -> float:
-        return float(stdtrit(self._fewer_units - 1, (1 + level) / 2))
-
-    def _share(self, won: np.ndarray) -> tuple[float, float]:
-        """Return the share of pairs that are told apart, and its standard error.
-
-        The variance is that of the rows (or blocks) of both sides, and more because the trees of
-        the folds have most of theirs in common (Nadeau and Bengio).
-        """
-        n_pairs = self.met[self.n :].sum()
-        value = won[self.n :].sum() / n_pairs
-        pulls = (won - value * self.met) / n_pairs
-        variance = 0.0
-        for unit, pull in zip(self.units, np.split(pulls, 2), strict=True):
-            by_unit = np.bincount(unit, weights=pull)
-            variance += (by_unit**2).sum() * len(by_unit) / (len(by_unit) - 1)
-        in_common = 1 + self.n_folds / (self.n_folds - 1)
-        return float(value), float(np.sqrt(variance * in_common))
