@@ -521,8 +521,9 @@ _PROPORTIONS: Mapping[str, tuple[Callable[[Any], Parts], int]] = {
     "SD": (_specificity, -1),
     "DRR": (_negative_precision, -1),
 }
-_DISTANCES = frozenset({"KL", "JS", "LP", "TVD", "KS", "GE", "DI"})
-"""Metrics that cannot be below 0: their intervals are made on the scale of the logarithm."""
+_DISTANCES: Mapping[str, int] = {"KL": 2, "JS": 2, "LP": 1, "TVD": 1, "KS": 1}
+"""Metrics that are 0 where there is no bias and never below, and the power of a difference that
+they grow with."""
 
 
 # ---------------------------------------------------------------------------- by window, of a frame
@@ -627,7 +628,8 @@ def bias(
 
     **Intervals** hold at ``level``: Newcombe's for the differences of two proportions, MOVER-R for
     DI, and for the others a bootstrap over rows of ``draws`` samples (of FT over the rows of the
-    disfavoured group, the others staying as they are). With ``block="1D"`` whole days are resampled
+    disfavoured group, the others staying as they are). That of a distance begins at 0 where chance
+    alone may have made it. With ``block="1D"`` whole days are resampled
     instead, and the wider interval is given where there are both.
 
     Raises ``ValueError`` naming the argument, the value and the rule.
@@ -928,7 +930,10 @@ class _Sample:
             return np.nan, np.nan
         if self.unit is None and of_rows is not None:
             return of_rows
-        scale = "log" if metric in _DISTANCES else "linear"
+        if metric in _DISTANCES:
+            squared = 2 if self.rows.n_labels > 2 else 1
+            return _of_distance(value, draws, scale=squared / _DISTANCES[metric], level=level)
+        scale = "log" if metric in ("GE", "DI") else "linear"
         low, high = bootstrap_t(value, draws, n_units=self.n_units, scale=scale, level=level)
         if of_rows is None:
             return low, high
@@ -952,6 +957,22 @@ class _Sample:
             reference_high=minus_high,
         )
         return float(low), float(high)
+
+
+def _of_distance(
+    value: float, draws: np.ndarray, *, scale: float, level: float
+) -> tuple[float, float]:
+    """Return the interval of a distance, which chance only adds to: as far down as the draws go up.
+
+    On the scale of a difference this is the interval of a difference, cut at 0. Of several
+    differences chance adds up the squares, so it is on their scale that the draws lie as far above
+    the distance as that lies above the truth.
+    """
+    if not np.isfinite(value):
+        return np.nan, np.nan
+    high = np.nanquantile(draws, (1 + level) / 2, method="higher")
+    low = max(0.0, 2 * value**scale - high**scale) ** (1 / scale)
+    return float(min(low, value)), float(max(high, value))
 
 
 def _weights(n_units: int, rules: _Rules, rng: np.random.Generator) -> np.ndarray:

@@ -171,7 +171,7 @@ def _group_codes(frame: pd.DataFrame, group_column: Names) -> tuple[np.ndarray, 
     for column in _columns(group_column):
         own, values = pd.factorize(windows.column(frame, column, argument="group_column"))
         texts = [*map(_group_name, values), MISSING_GROUP]  # -1 is the last one
-        pairs, codes = np.unique(codes * len(texts) + own % len(texts), return_inverse=True)
+        codes, pairs = pd.factorize(codes * len(texts) + own % len(texts))
         found = [(names[pair // len(texts)], texts[pair % len(texts)]) for pair in pairs]
         again, names = pd.factorize(
             np.array([" × ".join(filter(None, pair)) for pair in found], dtype=object), sort=True
