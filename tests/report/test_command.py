@@ -82,14 +82,15 @@ def test_what_moved_is_alerted_in_the_language_asked_for(vigia, data, tmp_path):
     assert {"accuracy", "jensen_shannon"} <= {each["metric"] for each in alerts}
     table = pd.read_csv(out / "measurements.csv")
     assert list(table) == list(MEASUREMENT_COLUMNS)
-    alarmed = table[table["alarm"]].set_index(["monitor", "metric", "feature", "group"]).index
     assert {"drift", "performance"} <= set(table["monitor"])
+    for name in ("window_start", "window_end"):
+        table[name] = pd.to_datetime(table[name], utc=True)
     for each in alerts:
-        assert (
-            tuple(each[name] or np.nan for name in alarmed.names)
-            in set(tuple(key) for key in alarmed)
-            or not each["group"]
-        )
+        rows = table[table["window_start"].eq(pd.Timestamp(each["window_start"]))]
+        for name in ("monitor", "metric", "feature", "group"):
+            rows = rows[rows[name].fillna("").eq(each[name])]
+        assert rows["alarm"].tolist() == [True]
+        assert rows["value"].tolist() == [pytest.approx(each["value"])]
     page = BeautifulSoup((out / "report.html").read_text(), "html.parser")
     assert page.html["lang"] == "pt-BR"
     assert "moved.parquet" in page.get_text()

@@ -17,7 +17,7 @@ def english():
         yield
 
 
-def test_the_alerts_of_a_line_are_one_case_and_its_windows_are_counted():
+def test_the_alerts_of_a_line_are_in_one_case_and_its_windows_are_counted():
     first, second, third = story.cases(ALERTS, measurements(TABLE))
     assert [first.name, second.name, third.name] == [
         "accuracy",
@@ -30,6 +30,51 @@ def test_the_alerts_of_a_line_are_one_case_and_its_windows_are_counted():
     assert story.when(second) == "15 Apr 2024 – 29 Apr 2024 (2 windows)"
     assert story.when(first) == "15 Apr 2024 – 22 Apr 2024 (1 window)"
     assert story.when(third) == "8 Apr 2024 – 29 Apr 2024 (2 windows)"
+
+
+def test_the_metrics_of_one_monitor_on_one_thing_are_one_case():
+    metrics = {"accuracy": (0, 1), "f1": (1,), "brier": (1, 3)}
+    rows = [
+        row
+        for metric, weeks in metrics.items()
+        for row in line("performance", metric, [0.5] * 4, alarms=weeks)
+    ]
+    rows += line("performance", "accuracy", [0.5] * 4, alarms=(2,), group="north")
+    alerts = [
+        alert("performance", "brier", 1, 0.9),
+        alert("performance", "f1", 1, 0.3),
+        alert("performance", "accuracy", 0, 0.4),
+        alert("performance", "accuracy", 2, 0.4, group="north"),
+    ]
+    everyone, north = story.cases(alerts, measurements(rows))
+    assert (everyone.name, everyone.also) == ("accuracy", ("F1", "Brier score"))
+    assert everyone.n_windows == 3
+    assert (north.name, north.also) == ("north, accuracy", ())
+    made = report(rows, alerts)
+    assert made.answers[0].lines == ("Performance: accuracy (and 2 more) · accuracy, north.",)
+    assert "4 of the 4 lines" in made.verdict and "Cases: 2;" in made.verdict
+
+
+def test_the_alert_that_calls_for_most_speaks_for_its_case():
+    rows = [
+        *line("drift", "psi", [1.0] * 3, alarms=(0, 1, 2), feature="a"),
+        *line("drift", "jensen_shannon", [1.0] * 3, alarms=(0, 1, 2), feature="a"),
+    ]
+    dismissed = alert("drift", "psi", 0, 9.0, feature="a", action="dismiss", severity="critical")
+    warned = alert("drift", "psi", 1, 0.5, feature="a", action="retrain")
+    worse = alert("drift", "psi", 2, 0.7, feature="a", action="retrain")
+    later = alert("drift", "jensen_shannon", 1, 0.9, feature="a", action="retrain")
+    urgent = replace(later, severity="critical")
+    for alerts, speaks in (
+        ([dismissed, warned], warned),
+        ([warned, worse, later], worse),
+        ([dismissed, warned, worse, urgent], urgent),
+    ):
+        (case,) = story.cases(alerts, measurements(rows))
+        assert case.worst == speaks
+        assert not case.is_dismissed
+    (case,) = story.cases([dismissed], measurements(rows))
+    assert case.is_dismissed
 
 
 def order(*named):
@@ -70,8 +115,8 @@ def test_a_value_that_is_not_known_is_not_the_worst():
 
 def test_the_verdict_counts_lines_and_not_windows():
     assert report().verdict == (
-        "Outside their quiet range: 3 of the 5 lines of the dashboard in 4 windows; critical: 2; "
-        "to be dismissed: 1."
+        "Outside their quiet range: 3 of the 5 lines of the dashboard in 4 windows. Cases: 3; "
+        "critical: 2; to be dismissed: 1."
     )
     assert quiet().verdict == (
         "No alert in 4 windows: none of the 5 lines of the dashboard left its quiet range."

@@ -139,9 +139,10 @@ def _case(case: Case, *, has_picture: bool) -> str:
     labels = {
         tr(pt="Quando", en="When"): story.when(case),
         tr(pt="Evidência", en="Evidence"): worst.evidence,
+        tr(pt="Também", en="Also"): ", ".join(case.also),
         tr(pt="Ação", en="Action"): story.what_to_do(case),
     }
-    told = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in labels.items())
+    told = "".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in labels.items() if v)
     badge = f'<span class="badge">{escape(severity)}</span>'
     monitor = f"<small>({escape(story.monitor_name(worst.monitor))})</small>"
     kind = "dismissed" if case.is_dismissed else case.severity

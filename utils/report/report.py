@@ -53,7 +53,7 @@ class Report:
 
     @cached_property
     def cases(self) -> list[Case]:
-        """The alerts of each line together, the most urgent first."""
+        """The alerts of a monitor on one feature and group together, the most urgent first."""
         return story.cases(self.alerts, self.measurements)
 
     @cached_property
@@ -82,7 +82,7 @@ class Report:
     def table(self) -> pd.DataFrame:
         """Return one row for each case: how urgent, what, when, what to do.
 
-        A row stands for all windows of a line; ``alerts.json`` has one object for each of them.
+        A row stands for all alerts of a case; ``alerts.json`` has one object for each of them.
         """
         rows = [
             {

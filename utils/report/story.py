@@ -1,13 +1,13 @@
 """What the findings say, in the order in which it matters: worded, and nothing measured anew.
 
-Alerts of one line that follow one another are one case: a reader acts on cases, not on windows.
+What one monitor alerts of one feature and group is one case, whatever the metric and the window: a
+reader acts on cases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 import pandas as pd
 
@@ -16,6 +16,9 @@ from utils.text import date, metric_name, number, tr
 
 KEYS = ["monitor", "metric", "feature", "group"]
 """What tells one line of the dashboard from another."""
+
+OF_A_CASE = ["monitor", "feature", "group"]
+"""What the lines of a case have in common."""
 
 MEASURED = ("performance", "calibration")
 ESTIMATED = ("estimated_performance",)
@@ -26,14 +29,16 @@ JUDGES = (*MEASURED, *ESTIMATED, *FAIRNESS)
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """The alerts of one line; ``worst`` is the one furthest beyond its threshold.
+    """The alerts of a monitor on one feature and group.
 
-    ``first`` and ``until`` bound its windows with an alarm, of which there are ``n_windows``.
+    ``worst`` speaks for all of them, and ``also`` names the other metrics that are alarmed.
+    ``first`` and ``until`` bound the windows with an alarm, of which there are ``n_windows``.
     """
 
     name: str
     alerts: tuple[Alert, ...]
     worst: Alert
+    also: tuple[str, ...]
     first: pd.Timestamp
     until: pd.Timestamp
     n_windows: int
@@ -44,7 +49,7 @@ class Case:
 
     @property
     def is_dismissed(self) -> bool:
-        return self.worst.action == "dismiss"
+        return all(alert.action == "dismiss" for alert in self.alerts)
 
     @property
     def severity(self) -> str:
@@ -63,19 +68,27 @@ def cases(alerts: Sequence[Alert], measurements: pd.DataFrame) -> list[Case]:
     before change, everyone before a group, and what lasts before what does not. Which comes first
     says what to read first, and not that the others may wait.
     """
-    alarmed = measurements[measurements["alarm"]].groupby(KEYS)
+    alarmed = measurements[measurements["alarm"]].groupby(OF_A_CASE)
     span = alarmed.agg(
-        first=("window_start", "min"), until=("window_end", "max"), n_windows=("value", "size")
+        first=("window_start", "min"),
+        until=("window_end", "max"),
+        n_windows=("window_start", "nunique"),
     )
+    lines = measurements[KEYS].drop_duplicates().itertuples(index=False)
+    place = {key: at for at, key in enumerate(map(tuple, lines))}
+    by_case: dict[tuple[str, ...], list[Alert]] = {}
+    for alert in sorted(alerts, key=lambda alert: (place[key_of(alert)], alert.window_start)):
+        by_case.setdefault(tuple(getattr(alert, name) for name in OF_A_CASE), []).append(alert)
     found = []
-    for key, each in groupby(sorted(alerts, key=key_of), key=key_of):
-        together = tuple(sorted(each, key=lambda alert: alert.window_start))
-        worst = max(together, key=_beyond)
+    for key, each in by_case.items():
+        worst = max(each, key=lambda alert: _weight(alert, place[key_of(alert)]))
+        names = dict.fromkeys(_measured(alert) for alert in each)
         found.append(
             Case(
                 name=line_name(worst),
-                alerts=together,
+                alerts=tuple(each),
                 worst=worst,
+                also=tuple(name for name in names if name != _measured(worst)),
                 first=span["first"][key],
                 until=span["until"][key],
                 n_windows=int(span["n_windows"][key]),
@@ -84,10 +97,15 @@ def cases(alerts: Sequence[Alert], measurements: pd.DataFrame) -> list[Case]:
     return sorted(found, key=_urgency)
 
 
-def _beyond(alert: Alert) -> tuple[bool, float]:
-    """Return how far a value lies beyond its threshold, in thresholds; critical ones first."""
+def _weight(alert: Alert, place: int) -> tuple:
+    """Return how much an alert speaks for its case.
+
+    First what is not to be dismissed, then what is critical; then the metric that the dashboard
+    has first, and of that the value furthest beyond its threshold, in thresholds.
+    """
     beyond = abs(alert.value - alert.threshold) / max(abs(alert.threshold), 1e-12)
-    return alert.severity == "critical", beyond if beyond == beyond else 0.0
+    known = beyond if beyond == beyond else 0.0
+    return alert.action != "dismiss", alert.severity == "critical", -place, known
 
 
 def _urgency(case: Case) -> tuple:
@@ -127,12 +145,19 @@ def _by_monitor(cases: Sequence[Case], most: int) -> list[str]:
 
     What moved is the feature; where there is none, as of performance, it is the metric.
     """
-    subjects: dict[str, dict[str, None]] = {}
+    subjects: dict[str, list[str]] = {}
     for case in cases:
         worst = case.worst
-        subject = ", ".join(filter(None, (worst.feature or _measured(worst), worst.group)))
-        subjects.setdefault(monitor_name(worst.monitor), {})[subject] = None
-    return [f"{name}: {_listed([*each], most)}" for name, each in subjects.items()]
+        subject = ", ".join(filter(None, (worst.feature or _with_others(case), worst.group)))
+        subjects.setdefault(monitor_name(worst.monitor), []).append(subject)
+    return [f"{name}: {_listed(each, most)}" for name, each in subjects.items()]
+
+
+def _with_others(case: Case) -> str:
+    name, n = _measured(case.worst), number(len(case.also))
+    if not case.also:
+        return name
+    return tr(pt=f"{name} (e mais {n})", en=f"{name} (and {n} more)")
 
 
 def _listed(names: Sequence[str], most: int) -> str:
@@ -222,14 +247,15 @@ def verdict(found: Sequence[Case], measurements: pd.DataFrame) -> str:
             en=f"No alert in {windows} windows: none of the {lines} lines of the dashboard left "
             "its quiet range.",
         )
-    n = number(len(found))
+    n = number(sum(1 + len(case.also) for case in found))
+    n_cases = number(len(found))
     critical = number(sum(case.is_critical for case in found))
     dismissed = number(sum(case.is_dismissed for case in found))
     return tr(
-        pt=f"Fora da faixa quieta: {n} das {lines} linhas do painel em {windows} janelas; "
-        f"críticas: {critical}; dispensáveis: {dismissed}.",
+        pt=f"Fora da faixa quieta: {n} das {lines} linhas do painel em {windows} janelas. Casos: "
+        f"{n_cases}; críticos: {critical}; dispensáveis: {dismissed}.",
         en=f"Outside their quiet range: {n} of the {lines} lines of the dashboard in {windows} "
-        f"windows; critical: {critical}; to be dismissed: {dismissed}.",
+        f"windows. Cases: {n_cases}; critical: {critical}; to be dismissed: {dismissed}.",
     )
 
 
