@@ -23,6 +23,10 @@ Action = Literal["investigate", "retrain", "roll back", "quarantine", "dismiss"]
 QUALITY, DRIFT = "quality", "drift"
 PREDICTION_DRIFT, LABEL_DRIFT = "prediction_drift", "label_drift"
 ESTIMATED, REALISED, CALIBRATION = "estimated_performance", "performance", "calibration"
+_BROKEN = ("null_value_rate", "data_type_error_rate", "repeated_share", "duplicate_share")
+_OUTSIDE = ("out_of_bounds_rate", "unseen_rate")
+"""Quality that says the data are broken; and what may as well be a world that has grown."""
+
 _OF_DRIFT = (DRIFT, PREDICTION_DRIFT, LABEL_DRIFT)
 _OF_ANSWERS = (REALISED, ESTIMATED, CALIBRATION)
 
@@ -111,24 +115,20 @@ def _threshold(row: pd.Series) -> float:
 def _action(row: pd.Series, here: pd.DataFrame, *, severity: Severity) -> tuple[Action, str]:
     """Return what to do first, and why, from what else the window shows."""
     alarmed = here[here["alarm"]]
-    is_broken = alarmed["monitor"].eq(QUALITY).any()
-    monitor = row["monitor"]
-    if monitor == QUALITY:
-        if row["metric"] == "volume":
-            return "investigate", tr(
-                pt="O volume não diz por quê: pergunte a quem envia as requisições.",
-                en="The volume does not say why: ask whoever sends the requests.",
-            )
+    is_broken = alarmed["metric"].isin(_BROKEN).any()
+    monitor, metric = row["monitor"], row["metric"]
+    if metric in _BROKEN:
         return "quarantine", tr(
             pt="Os dados não são o que eram: separe-os antes que um modelo aprenda com eles.",
             en="The data are not what they were: keep them apart before a model learns from them.",
         )
     if monitor in _OF_ANSWERS:
         return _action_on_answers(monitor, is_broken=is_broken, severity=severity)
-    if monitor in _OF_DRIFT:
+    if monitor in _OF_DRIFT or metric in _OUTSIDE:
         return _action_on_drift(here, alarmed, is_broken=is_broken)
     return "investigate", tr(
-        pt="O alarme diz que mudou, e não por quê.", en="The alarm says that it changed, not why."
+        pt="O alarme diz que mudou, e não por quê: pergunte a quem opera o serviço.",
+        en="The alarm says that it changed, and not why: ask whoever runs the service.",
     )
 
 

@@ -120,10 +120,16 @@ def _straight(score: np.ndarray, *, on_log_odds: bool) -> np.ndarray:
     return logit(np.clip(score, _OFF_THE_BOUNDS, 1 - _OFF_THE_BOUNDS)) if on_log_odds else score
 
 
+def _spread(rows: np.ndarray) -> np.ndarray:
+    """Return at most ``MOST_ROWS`` rows, evenly spread over time: more teach nothing more."""
+    return rows[:: -(-len(rows) // MOST_ROWS)]
+
+
 def _fit_sigmoid(score: np.ndarray, outcome: np.ndarray, *, on_log_odds: bool) -> _Sigmoid:
     """Fit the line with Platt's targets, a little off 0 and 1, so that classes may be parted."""
     from sklearn.linear_model import LogisticRegression
 
+    score, outcome = _spread(score), _spread(outcome)
     n, n_ones = len(outcome), outcome.sum()
     target = np.where(outcome == 1, (n_ones + 1) / (n_ones + 2), 1 / (n - n_ones + 2))
     x = _straight(score, on_log_odds=on_log_odds)
@@ -142,6 +148,7 @@ def _fit_isotonic(score: np.ndarray, outcome: np.ndarray) -> _Isotonic:
     """Fit the steps, none of which is surer than so many rows allow."""
     from sklearn.isotonic import IsotonicRegression
 
+    score, outcome = _spread(score), _spread(outcome)
     sure = 1 / (len(outcome) + 2)
     fitted = IsotonicRegression(y_min=sure, y_max=1 - sure, out_of_bounds="clip")
     fitted.fit(score, outcome)
@@ -232,8 +239,7 @@ def _fit_sizes(matrix: np.ndarray, sizes: np.ndarray, is_category: list[bool]) -
     """Fit trees to the sizes, in units of their mean: what is a small error is not absolute."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    step = -(-len(matrix) // MOST_ROWS)
-    matrix, sizes = matrix[::step], sizes[::step]
+    matrix, sizes = _spread(matrix), _spread(sizes)
     if not sizes.any():
         return _Sizes((), np.zeros(2))
     mean = sizes.mean(axis=0)

@@ -38,6 +38,7 @@ from utils.monitors.intervals import checked_level, spread, wilson
 from utils.monitors.measures import Line, Measure, Only, Tells
 from utils.monitors.quality import Rates
 from utils.monitors.realised import Realised, classes_of, positive_class
+from utils.monitors.requests import Requests
 from utils.monitors.thresholds import (
     Blocks,
     Calibration,
@@ -109,6 +110,24 @@ class Findings:
 
     measurements: pd.DataFrame
     alerts: list[Alert]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured of a frame: each line in each window (windows × lines), with its interval.
+
+    ``numbers`` are those of the windows on the grid, ``sums`` their cells, and ``there`` says which
+    of their blocks were recorded.
+    """
+
+    numbers: np.ndarray
+    sums: np.ndarray
+    there: np.ndarray
+    values: np.ndarray
+    counts: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    known_as_of: pd.Timestamp | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,6 +215,16 @@ class Monitors:
 
         Raises ``ValueError`` for a column of a role that is missing, and for no rows.
         """
+        return self.judged(self.measured(current, known_as_of=known_as_of, until=until))
+
+    def measured(
+        self,
+        current: pd.DataFrame,
+        *,
+        known_as_of: windows.Moment | None = None,
+        until: windows.Moment | None = None,
+    ) -> Measured:
+        """Return the value of each line in each window, not judged yet; see ``run``."""
         as_of = windows.moment(known_as_of, argument="known_as_of")
         end = windows.moment(until, argument="until")
         frame = ordered(current, self.roles, known_as_of=as_of, argument="current")
@@ -208,30 +237,50 @@ class Monitors:
             label_column=self.roles.label_column,
             until=None if end is None else windows.whole_microseconds(end),
         ).by_window()
-        sums, total = blocks.sum(axis=1), self.quiet.blocks.total
-        counts, values = self._counts(sums), self._values(sums, total)
-        judged = [self._judged(*each) for each in zip(values, there, sums, strict=True)]
+        sums = blocks.sum(axis=1)
+        counts, values = self._counts(sums), self._values(sums, self.quiet.blocks.total)
+        low, high = self._intervals(values, counts, blocks, there)
+        return Measured(
+            numbers=numbers,
+            sums=sums,
+            there=there,
+            values=values,
+            counts=counts,
+            low=low,
+            high=high,
+            known_as_of=as_of,
+        )
+
+    def judged(self, seen: Measured) -> Findings:
+        """Return what was measured with its thresholds, alarms and alerts, under this budget."""
+        total = self.quiet.blocks.total
+        judged = [
+            self._judged(*each) for each in zip(seen.values, seen.there, seen.sums, strict=True)
+        ]
         bounds = np.stack([each.bounds for each in judged], axis=1)
-        alarm = _persistent((values < bounds[0]) | (values > bounds[1]), self.persistence)
+        outside = (seen.values < bounds[0]) | (seen.values > bounds[1])
+        alarm = _persistent(outside, self.persistence)
         table = self._table(
-            numbers,
-            value=values,
-            n_current=counts.round(),
-            alarm=alarm,
+            seen.numbers,
+            value=seen.values,
+            low=seen.low,
+            high=seen.high,
             threshold_low=bounds[0],
             threshold_high=bounds[1],
-            n_reference=np.broadcast_to(self._counts(total).round(), counts.shape),
-            **self._intervals(values, counts, blocks, there),
-        ).assign(known_as_of=as_of)
+            alarm=alarm,
+            n_reference=np.broadcast_to(self._counts(total).round(), alarm.shape),
+            n_current=seen.counts.round(),
+        )
+        table = measurements(table.assign(known_as_of=seen.known_as_of))
         alerts = alerts_of(
-            measurements(table),
+            table,
             n_lines=len(self.lines),
             per_year=np.stack([each.per_year for each in judged]).ravel(),
             is_critical=(np.stack([each.is_critical for each in judged]) & alarm).ravel(),
-            usual=np.tile(self._values(total, total), len(values)),
-            moved=lambda row: self._moved(row % len(self.lines), sums[row // len(self.lines)]),
+            usual=np.tile(self._values(total, total), len(alarm)),
+            moved=lambda row: self._moved(row % len(self.lines), seen.sums[row // len(self.lines)]),
         )
-        return Findings(measurements=measurements(table), alerts=alerts)
+        return Findings(measurements=table, alerts=alerts)
 
     def _table(self, numbers: np.ndarray, **columns: np.ndarray) -> pd.DataFrame:
         """Return arrays (windows × lines) as columns, beside the line and window of each row."""
@@ -282,7 +331,7 @@ class Monitors:
 
     def _intervals(
         self, values: np.ndarray, counts: np.ndarray, blocks: np.ndarray, there: np.ndarray
-    ) -> dict[str, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the interval of each value: blocks of window and reference are drawn anew.
 
         A share that is 0 or 1 has none of these, and takes Wilson's.
@@ -303,7 +352,7 @@ class Monitors:
             )
         share = np.array([scale == "logit" for scale in scales]) & np.isin(values, (0.0, 1.0))
         least, most = wilson(np.where(share, values, 0) * counts, counts, level=self.level)
-        return {"low": np.where(share, least, low), "high": np.where(share, most, high)}
+        return np.where(share, least, low), np.where(share, most, high)
 
     # ------------------------------------------------------------------------------- judging
 
@@ -627,6 +676,15 @@ def measures_for(frame: pd.DataFrame, roles: Roles, *, grid: Grid) -> list[Measu
         found += _of_fairness(frame, roles, columns)
     if roles.latency_column is not None:
         found.append(Latency.of(frame, latency_column=roles.latency_column))
+    if roles.client_column is not None and roles.features:
+        found.append(
+            Requests.of(
+                frame,
+                features=roles.features,
+                client_column=roles.client_column,
+                time_column=roles.time_column,
+            )
+        )
     return found
 
 
