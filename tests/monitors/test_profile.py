@@ -599,10 +599,12 @@ def test_what_is_saved_is_loaded_to_the_last_digit(tmp_path, window):
         profiled(reference, binning, window=window),
         profiled(reference.iloc[:0], binning, window=window),
         Profile.of(reference, binning),
+        Profile.of(reference, Binning(())),
     ):
         profile.save(path)
         assert Profile.load(path) == profile
         assert Profile.load(path) + profile == profile + profile
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
     stored = pq.read_table(path, partitioning=None)
     assert stored.column_names == ["window_start", "window_end", "feature", "bin", "count"]
 
@@ -703,10 +705,15 @@ def test_batches_far_apart_are_refused_as_one_table_is():
         profiled(old, window="1h").merge(profiled(new, window="1h"))
 
 
-def test_a_path_without_parquet_and_a_file_that_is_no_profile_are_refused(tmp_path):
+def test_a_source_that_holds_no_table_and_a_file_that_is_no_profile_are_refused(tmp_path):
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(ValueError, match=r"source='.*': no Parquet file, nor a folder that"):
             Profile.of(path, BINNING)
+    with pytest.raises(ValueError, match="source is a list: a DataFrame, Arrow, or a path"):
+        Profile.of([1, 2], BINNING)
+    (tmp_path / "x.parquet").write_bytes(b"half a file")
+    with pytest.raises(ValueError, match=r"source: '.*x.parquet' is no Parquet \(.*\)"):
+        Profile.of(tmp_path, BINNING)
     pq.write_table(pa.table({"count": [1]}), tmp_path / "x.parquet")
     with pytest.raises(ValueError, match=r"path='.*x.parquet' holds no profile of version 1"):
         Profile.load(tmp_path / "x.parquet")
@@ -737,27 +744,24 @@ def test_a_hundred_windows_take_at_most_twice_as_long_as_one():
     assert seconds(lambda: profiled(frame, binning, window="1D")) < 2 * one
 
 
-def test_memory_does_not_grow_with_the_rows_of_a_file(tmp_path):
-    peaks = []
+@pytest.mark.parametrize("opened", [str, ds.dataset], ids=["file", "dataset"])
+def test_memory_holds_a_few_batches_however_slow_the_counting(tmp_path, monkeypatch, opened):
     group = pa.table({"x": np.random.default_rng(0).normal(size=50_000)})
-    Profile.of(group, Binning.fitted(group)).save(tmp_path / "reference.parquet")
-    code = """if True:
-        import sys, pyarrow
-        from utils.monitors.profile import Profile
-        binning = Profile.load(sys.argv[1]).binning
-        rows = Profile.of(sys.argv[2], binning).counts.sum()
-        print(rows, pyarrow.default_memory_pool().max_memory())"""
-    for groups in (40, 160):
-        path = tmp_path / "rows.parquet"
-        with pq.ParquetWriter(path, group.schema) as writer:
-            for _ in range(groups):
-                writer.write_table(group)
-        command = [sys.executable, "-c", code, tmp_path / "reference.parquet", path]
-        run = subprocess.run(command, capture_output=True, text=True, check=True)
-        rows, peak = map(int, run.stdout.split())
-        assert rows == groups * 50_000
-        peaks.append(peak)
-    assert peaks[1] < 1.5 * peaks[0] and peaks[1] < 160 * group.nbytes / 4
+    binning = Binning.fitted(group)
+    with pq.ParquetWriter(tmp_path / "rows.parquet", group.schema) as writer:
+        for _ in range(100):
+            writer.write_table(group)
+    held, before, counts = [], pa.total_allocated_bytes(), Binning.counts
+
+    def slow(*arguments):
+        time.sleep(0.005)
+        held.append(pa.total_allocated_bytes() - before)
+        return counts(*arguments)
+
+    monkeypatch.setattr(Binning, "counts", slow)
+    profile = Profile.of(opened(tmp_path / "rows.parquet"), binning)
+    assert profile.counts.sum() == 100 * 50_000
+    assert max(held) < 30 * group.nbytes
 
 
 def test_its_import_brings_no_heavy_library():

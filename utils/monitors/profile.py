@@ -20,11 +20,13 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import pairwise, zip_longest
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -46,7 +48,7 @@ _PIECE = 65_536
 _SHORT_RUN = 4_096
 
 _MOST_WINDOWS = 100_000
-_READING = {"batch_size": _PIECE, "batch_readahead": 2, "fragment_readahead": 1}
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _VERSION = 1
 _ABOUT = b"vigia.profile"
 
@@ -215,25 +217,17 @@ class Binning:
         >>> Binning.fitted(reference).counts(current, np.array([0, 0, 1, 1]), 2).tolist()
         [[0, 1, 1, 0], [0, 1, 0, 1]]
         """
-        counts = np.zeros((n_blocks, self.n_cells), dtype=np.int64)
-        n_rows = _n_rows(frame)
-        runs = _runs(block, n_rows)
+        counts = np.empty((n_blocks, self.n_cells), dtype=np.int64)
+        runs = _runs(block, _n_rows(frame))
         width = max((bins.n_bins + 1 for bins in self.bins), default=0)
-        shape = n_blocks, width
         base = block * width if runs is None else None
         for bins, offset in zip(self.bins, self.offsets, strict=True):
-            cells = counts[:, offset : offset + bins.n_bins + 1]
             column = _array(frame, bins.feature)
-            if runs is not None:
-                count = _counter(bins, column)
-                for start, stop, at in runs:
-                    cells[at] += count(start, stop)
-            else:
-                code = _coder(bins, column)
-                for start, stop in _pieces(n_rows, at_least=n_blocks * width):
-                    key = base[start:stop] + code(start, stop)
-                    found = np.bincount(key, minlength=n_blocks * width).reshape(shape)
-                    cells += found[:, : bins.n_bins + 1]
+            counts[:, offset : offset + bins.n_bins + 1] = (
+                _by_code(bins, column, base, (n_blocks, width))
+                if runs is None
+                else _by_run(bins, column, runs, n_blocks)
+            )
         return counts
 
     def codes(self, frame: Source) -> np.ndarray:
@@ -381,6 +375,8 @@ class Profile:
     def save(self, path: str | Path) -> None:
         """Write it as Parquet: the tidy table, and in the file's metadata what else it takes.
 
+        The file is there when it is whole, and not before.
+
         >>> import tempfile
         >>> loans = pd.DataFrame({"income": [1_000.5, 2_000.25, None]})
         >>> profile = Profile.of(loans, Binning.fitted(loans))
@@ -393,12 +389,16 @@ class Profile:
 
         about = {
             "version": _VERSION,
+            "n_windows": len(self.counts),
             "window_us": self.window and windows.whole_microseconds(self.window),
             "edges": self.edges.tolist(),
             "bins": [asdict(bins) | {"rare": sorted(bins.rare)} for bins in self.binning.bins],
         }
         table = pa.table({name: _to_arrow(column) for name, column in self.frame().items()})
-        pq.write_table(table.replace_schema_metadata({_ABOUT: json.dumps(about)}), path)
+        path = Path(path)
+        unfinished = path.with_name(f".{path.name}.part")
+        pq.write_table(table.replace_schema_metadata({_ABOUT: json.dumps(about)}), unfinished)
+        unfinished.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Profile:
@@ -415,7 +415,7 @@ class Profile:
             binning=binning,
             window=None if window is None else pd.Timedelta(window, "us"),
             edges=np.array(about["edges"], dtype=np.int64),
-            counts=table["count"].to_numpy().reshape(-1, binning.n_cells),
+            counts=table["count"].to_numpy().reshape(about["n_windows"], binning.n_cells),
         )
 
 
@@ -514,48 +514,82 @@ def _times(batch: Source, time_column: str) -> np.ndarray:
 
 def _batches(source: Rows, binning: Binning, time_column: str | None) -> Iterator[Source]:
     """Yield a source in pieces, each with those of the columns that it has."""
+    columns = [*binning.features, *([] if time_column is None else [time_column])]
     if isinstance(source, pd.DataFrame | pa.RecordBatch):
         yield source
     elif isinstance(source, pa.Table):
         yield from source.to_batches(max_chunksize=_PIECE)
     elif isinstance(source, pa.RecordBatchReader):
         yield from source
+    elif isinstance(source, str | os.PathLike):
+        yield from _ahead(_from_parquet(Path(source), columns, binning))
+    elif hasattr(source, "to_batches"):
+        yield from _ahead(_from_dataset(source, columns))
     else:
-        columns = [*binning.features, *([] if time_column is None else [time_column])]
-        if isinstance(source, str | os.PathLike):
-            yield from _from_parquet(Path(source), columns, binning)
-        else:
-            there = [name for name in source.schema.names if name in columns]
-            yield from source.to_batches(columns=there, **_READING)
+        kind = type(source).__name__
+        raise ValueError(f"source is a {kind}: a DataFrame, Arrow, or a path is needed")
+
+
+def _ahead(batches: Iterator[Source]) -> Iterator[Source]:
+    """Yield batches; while one is counted the next is read, and no more than that one.
+
+    Arrow's own reading ahead knows no bound when counting is the slower of the two.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = pool.submit(next, batches, None)
+            yield batch
+
+
+def _from_dataset(dataset: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    import pyarrow.dataset as ds
+
+    there = [name for name in dataset.schema.names if name in columns]
+    reading: dict[str, Any] = {"batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
+    if isinstance(getattr(dataset, "format", None), ds.ParquetFileFormat):
+        reading["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=False)
+    yield from dataset.to_batches(columns=there, batch_size=_PIECE, **reading)
 
 
 def _from_parquet(path: Path, columns: list[str], binning: Binning) -> Iterator[pa.RecordBatch]:
     """Yield the batches of each file by its own schema; few categories come as codes."""
-    import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
 
     files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
     files = [file for file in files if not _is_hidden(file.relative_to(path))]
     if not files or not path.exists():
         raise ValueError(f"source={str(path)!r}: no Parquet file, nor a folder that holds one")
-    few = [bins.feature for bins in binning.bins if bins.kind == "category" and not bins.is_open]
-    reading = ds.ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True)
-    dataset = ds.dataset(
-        files,
-        format=ds.ParquetFileFormat(dictionary_columns=few, default_fragment_scan_options=reading),
-        partitioning=ds.partitioning(flavor="hive"),
-        partition_base_dir=str(path),
-    )
-    for fragment in dataset.get_fragments():
-        schema = fragment.physical_schema
+    few = {bins.feature for bins in binning.bins if bins.kind == "category" and not bins.is_open}
+    for file in files:
+        try:
+            about = pq.read_metadata(file)
+        except pa.ArrowInvalid as error:
+            raise ValueError(f"source: {str(file)!r} is no Parquet ({error})") from error
+        schema = about.schema.to_arrow_schema()
         there = [name for name in schema.names if name in columns]
-        keys = ds.get_partition_keys(fragment.partition_expression)
-        keys = {
-            name: value for name, value in keys.items() if name in columns and name not in there
-        }
-        for batch in fragment.to_batches(schema=schema, columns=there, **_READING):
-            for name, value in keys.items():
-                batch = batch.append_column(name, pa.repeat(value, batch.num_rows))
-            yield batch
+        coded = [field.name for field in schema if field.name in few and _is_text(field.type)]
+        keys = _keys(file.relative_to(path))
+        keys = {name: keys[name] for name in columns if name in keys and name not in there}
+        reading = {"metadata": about, "read_dictionary": coded, "pre_buffer": False}
+        with pq.ParquetFile(file, **reading) as opened:
+            for batch in opened.iter_batches(_PIECE, columns=there, use_threads=False):
+                for name, value in keys.items():
+                    batch = batch.append_column(name, pa.repeat(value, batch.num_rows))
+                yield batch
+
+
+def _keys(path: Path) -> dict[str, pa.Scalar]:
+    """Return what the folders called ``key=value`` say of a file, as text.
+
+    >>> _keys(Path("region=sul/year=2024/0.parquet"))["year"].as_py()
+    '2024'
+    """
+    pairs = (part.split("=", 1) for part in path.parent.parts if "=" in part)
+    return {
+        name: pa.scalar(None if value == _NO_VALUE else unquote(value), pa.string())
+        for name, value in pairs
+    }
 
 
 def _is_hidden(path: Path) -> bool:
@@ -848,6 +882,28 @@ def _pieces(n_rows: int, *, at_least: int = 0) -> Iterator[tuple[int, int]]:
     size = max(_PIECE, at_least)
     for start in range(0, n_rows, size):
         yield start, min(start + size, n_rows)
+
+
+def _by_run(
+    bins: Bins, array: np.ndarray | pa.Array, runs: list[tuple[int, int, int]], n_blocks: int
+) -> np.ndarray:
+    counts = np.zeros((n_blocks, bins.n_bins + 1), dtype=np.int64)
+    count = _counter(bins, array)
+    for start, stop, block in runs:
+        counts[block] += count(start, stop)
+    return counts
+
+
+def _by_code(
+    bins: Bins, array: np.ndarray | pa.Array, base: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Count the sums of ``base``, where the cells of each row's block begin, and its cell."""
+    counts = np.zeros(shape, dtype=np.int64)
+    code = _coder(bins, array)
+    for start, stop in _pieces(len(base), at_least=counts.size):
+        key = base[start:stop] + code(start, stop)
+        counts += np.bincount(key, minlength=counts.size).reshape(shape)
+    return counts[:, : bins.n_bins + 1]
 
 
 def _counter(bins: Bins, array: np.ndarray | pa.Array) -> Callable[[int, int], np.ndarray]:
