@@ -59,6 +59,12 @@ def test_features_may_be_named():
     assert "channel" not in found.reference
 
 
+@pytest.mark.parametrize("dtype", ["double[pyarrow]", "int64[pyarrow]", "Float64", "Int64"])
+def test_columns_of_any_backing_are_prepared(dtype):
+    frames = with_column("extra", lambda n: pd.array(np.arange(n) % 7, dtype=dtype))
+    assert prepared(*frames, ASKED).kinds["extra"] == "number"
+
+
 def test_nothing_given_is_changed():
     before, now = reference(), current()
     copies = before.copy(deep=True), now.copy(deep=True)
@@ -223,6 +229,25 @@ def test_a_reference_that_does_not_tell_when_its_labels_came_counts_them_as_know
     assert notes(found, "known_at")
 
 
+def test_a_label_that_does_not_tell_when_it_was_known_counts_as_known_at_once():
+    now = current()
+    now["known_at"] = now["known_at"].where(now.index >= 2)
+    now["label"] = now["label"].where(now.index >= 1)
+    found = prepared(reference(), now, ASKED)
+    assert found.current["known_at"].isna().tolist()[:3] == [True, False, False]
+    assert found.current["known_at"].iloc[1] == now["at"].iloc[1]
+    (said,) = notes(found, "known_at")
+    assert said.startswith("known_at (the current data): missing in 1 (")
+
+
+def test_the_last_that_is_known_is_an_event_or_a_label():
+    now = current()
+    assert prepared(reference(), now, ASKED).known_as_of == now["known_at"].max()
+    none = prepared(reference(), now.drop(columns=["label", "known_at"]), ASKED)
+    assert none.known_as_of == now["at"].max()
+    assert prepared(reference(), now, replace(ASKED, known_at_column=None)).known_as_of is None
+
+
 def test_features_alone_are_enough():
     found = prepared(reference(), current(), Asked(time_column="at"))
     assert found.roles.task is None
@@ -296,6 +321,11 @@ REFUSALS = {
         {"asked": {"prediction_column": "label"}},
         "prediction_column = target_column = 'label': a column has one part only",
         "prediction_column = target_column = 'label': uma coluna tem um só papel",
+    ),
+    "a feature that is the label": (
+        {"asked": {"feature_columns": ("amount", "label")}},
+        "target_column = feature_columns = 'label': a column has one part only",
+        "target_column = feature_columns = 'label': uma coluna tem um só papel",
     ),
     "a time that is none": (
         {"now": lambda f: f.assign(at=f["at"].astype(str).where(f.index != 2, "1/4/24"))},

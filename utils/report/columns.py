@@ -289,9 +289,10 @@ def is_identifier(column: pd.Series, kind: Kind, *, at_least: int = 100) -> bool
         return False
     if kind == "category":
         return there.nunique() > 0.5 * len(there)
-    if kind != "number" or there.dtype.kind == "f" and not there.mod(1).eq(0).all():
+    if kind != "number" or not there.is_unique:
         return False
-    if not there.is_unique:
+    values = numbers(there, what="")[0].dropna()
+    if not values.mod(1).eq(0).all():
         return False
-    fills = there.max() - there.min() < 10 * len(there)
-    return bool(fills or there.is_monotonic_increasing)
+    fills = values.max() - values.min() < 10 * len(values)
+    return bool(fills or values.is_monotonic_increasing)

@@ -78,8 +78,9 @@ class Asked:
 class Inputs:
     """Two frames in order of time whose columns have the same types, and what each column is.
 
-    ``kinds`` are those of the features. ``notes`` say, in the language in force, what was assumed
-    and what was left out.
+    ``kinds`` are those of the features. ``known_as_of`` is the last that the current data know of:
+    an event or a label. ``notes`` say, in the language in force, what was assumed and what was left
+    out.
     """
 
     reference: pd.DataFrame
@@ -88,6 +89,7 @@ class Inputs:
     kinds: Mapping[str, Kind]
     window: str
     false_alarms_per_year: float
+    known_as_of: pd.Timestamp | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -147,6 +149,7 @@ def prepared(
             have = _the(side)
             raise Unusable(tr(pt=f"{have}: não há nenhuma linha", en=f"{have}: there are no rows"))
     _check_names(pair, asked)
+    _check_values(pair, asked)
     pair = {side: _in_order(frame, side, asked, say) for side, frame in pair.items()}
     _check_periods(pair, asked, length, say)
     pair = _with_labels(pair, asked, say)
@@ -177,6 +180,7 @@ def prepared(
         kinds=kinds,
         window=asked.window,
         false_alarms_per_year=budget,
+        known_as_of=_last_known(pair["current"], asked),
         notes=tuple(dict.fromkeys(say)),
     )
 
@@ -261,15 +265,34 @@ def _check_names(pair: Pair, asked: Asked) -> None:
         if name not in pair["reference"]:
             raise _no_column("feature_columns", name, "reference", pair)
     singles = [name for argument, name in named.items() if argument in OF_A_STORE]
+    singles += [name for name in asked.feature_columns if name in singles]
     twice = next((name for name in singles if singles.count(name) > 1), None)
     if twice is not None:
-        parts = " = ".join(argument for argument, name in named.items() if name == twice)
+        parts = " = ".join(
+            [argument for argument, name in named.items() if name == twice]
+            + ["feature_columns"] * (twice in asked.feature_columns)
+        )
         raise Unusable(
             tr(
                 pt=f"{parts} = {twice!r}: uma coluna tem um só papel",
                 en=f"{parts} = {twice!r}: a column has one part only",
             )
         )
+
+
+def _check_values(pair: Pair, asked: Asked) -> None:
+    """Refuse a column with a part of its own that holds lists, objects or bytes."""
+    times = ("time_column", "known_at_column")
+    for argument, name in asked.named().items():
+        for frame in pair.values():
+            if argument in times or name not in frame or columns.kind_of(frame[name]) != "other":
+                continue
+            raise Unusable(
+                tr(
+                    pt=f"{argument}={name!r}: é preciso um valor por linha",
+                    en=f"{argument}={name!r}: one value a row is needed",
+                )
+            )
 
 
 def _no_column(argument: str, name: str, side: str, pair: Pair) -> Unusable:
@@ -375,8 +398,32 @@ def _with_labels(pair: Pair, asked: Asked, say: list[str]) -> Pair:
         for name in filter(None, (asked.latency_column, asked.client_column)):
             if name not in frame:
                 frame = frame.assign(**{name: np.nan})
-        filled[side] = frame
+        filled[side] = _late_labels(frame, side, asked, say) if target and known_at else frame
     return filled
+
+
+def _late_labels(frame: pd.DataFrame, side: str, asked: Asked, say: list[str]) -> pd.DataFrame:
+    """Return a frame in which each label that is there has the moment at which it was known."""
+    label, known_at = frame[asked.target_column], frame[asked.known_at_column]
+    untold = label.notna() & known_at.isna()
+    if not untold.any():
+        return frame
+    n, name = columns.share_of(int(untold.sum()), len(frame)), asked.known_at_column
+    say.append(
+        tr(
+            pt=f"{name} ({_the(side)}): falta em {n} das linhas com rótulo, que conta como "
+            "conhecido no momento do evento",
+            en=f"{name} ({_the(side)}): missing in {n} of the rows with a label, which counts as "
+            "known at the time of the event",
+        )
+    )
+    return frame.assign(**{name: known_at.where(~untold, frame[asked.time_column])})
+
+
+def _last_known(current: pd.DataFrame, asked: Asked) -> pd.Timestamp | None:
+    if not (asked.target_column and asked.known_at_column):
+        return None
+    return current[[asked.time_column, asked.known_at_column]].max().max()
 
 
 def _task(reference: pd.DataFrame, asked: Asked, say: list[str]) -> Task | None:
@@ -419,7 +466,7 @@ def _with_answers(pair: Pair, asked: Asked, task: Task | None, say: list[str]) -
     as_numbers = [name for name in (asked.score_column, asked.latency_column) if name]
     if task == "regression":
         as_numbers += answers
-    elif task == "classification":
+    elif answers:
         _check_classes(pair["reference"], asked)
         pair = _written_alike(pair, answers)
         _check_alike(pair["reference"], asked)
@@ -476,20 +523,10 @@ def _as_01(column: pd.Series) -> pd.Series:
 
 
 def _check_classes(reference: pd.DataFrame, asked: Asked) -> None:
-    """Refuse as classes what is a quantity, or several values a row."""
+    """Refuse probabilities as classes."""
     name = asked.prediction_column
-    if not name or asked.task == "regression":
-        return
-    kind = columns.kind_of(reference[name])
-    if kind == "other":
-        raise Unusable(
-            tr(
-                pt=f"prediction_column={name!r}: é preciso um valor por linha",
-                en=f"prediction_column={name!r}: one value a row is needed",
-            )
-        )
-    if kind == "number" and not _are_classes(reference[name]):
-        values = columns.numbers(reference[name], what="")[0]
+    if name and not _are_classes(reference[name]):
+        values = columns.numbers(reference[name], what="")[0].dropna()
         if values.mod(1).ne(0).any() and values.between(0, 1).all():
             raise Unusable(
                 tr(

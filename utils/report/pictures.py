@@ -27,6 +27,9 @@ MOST_JUDGED = 3
 
 MOST_BINS = 14
 
+ON_LABELS = ("performance", "calibration", "fairness", "label_drift")
+"""Monitors whose windows wait for labels."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
@@ -114,6 +117,7 @@ def over_time(measurements: pd.DataFrame, key: Key) -> Picture:
     shares = measurements[
         measurements["metric"].eq("labelled_share") & measurements["group"].eq(key[3])
     ]
+    rows = rows.assign(known_as_of=rows["known_as_of"].where(rows["monitor"].isin(ON_LABELS)))
     line = next(rows.itertuples())
     name = line_name(line)
     ax = plot_metric(
