@@ -190,6 +190,13 @@ def metric_name(metric: str) -> str:
         "l_infinity": tr(pt="distância L-infinito", en="L-infinity distance"),
         "l_infinity_robust": tr(pt="distância L-infinito robusta", en="robust L-infinity distance"),
         "chebyshev": tr(pt="distância de Chebyshev", en="Chebyshev distance"),
+        "loss": tr(pt="perda média", en="mean loss"),
+        "loss_change_by_inputs": tr(
+            pt="mudança na perda média pelas entradas", en="change in mean loss by the inputs"
+        ),
+        "loss_change_by_concept": tr(
+            pt="mudança na perda média pelo conceito", en="change in mean loss by the concept"
+        ),
         "domain_auc": tr(pt="AUC do classificador de domínio", en="domain classifier's AUC"),
         "domain_auc_drop": tr(
             pt="queda da AUC do classificador de domínio", en="drop of the domain classifier's AUC"
