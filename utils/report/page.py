@@ -7,8 +7,10 @@ show, and reads on paper and by keyboard as it does on a screen.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 import pandas as pd
 
@@ -281,23 +283,19 @@ def _each_window(measurements: pd.DataFrame, *, caption: str) -> str:
 
 
 def _number(value: float) -> str:
-    return "–" if pd.isna(value) else number(value, digits=4)
+    return number(value, digits=4) if math.isfinite(value) else "–"
 
 
 def _between(low: float, high: float) -> str:
-    if pd.isna(low) and pd.isna(high):
+    if not (math.isfinite(low) or math.isfinite(high)):
         return ""
     to = tr(pt="a", en="to")
     return f"{_number(low)} {to} {_number(high)}"
 
 
-def _limits(row) -> str:
-    low, high = row["threshold_low"], row["threshold_high"]
-    parts = [
-        "" if pd.isna(low) else f"≥ {_number(low)}",
-        "" if pd.isna(high) else f"≤ {_number(high)}",
-    ]
-    return " ".join(filter(None, parts))
+def _limits(row: Mapping[str, Any]) -> str:
+    limits = {"≥": row["threshold_low"], "≤": row["threshold_high"]}
+    return " ".join(f"{sign} {_number(at)}" for sign, at in limits.items() if math.isfinite(at))
 
 
 def _table(

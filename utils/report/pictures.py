@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -113,7 +114,9 @@ def _axes(height: float) -> Axes:
 
 def over_time(measurements: pd.DataFrame, key: Key) -> Picture:
     """Return the picture of one line over its windows, with its threshold."""
-    rows = measurements[(measurements[KEYS] == list(key)).all(axis=1)]
+    rows = measurements[(measurements[KEYS] == list(key)).all(axis=1)].replace(
+        [np.inf, -np.inf], np.nan
+    )
     shares = measurements[
         measurements["metric"].eq("labelled_share") & measurements["group"].eq(key[3])
     ]
