@@ -19,7 +19,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -45,6 +45,7 @@ UNSEEN = "(unseen)"
 _MOST_RARE = 10_000
 _OWN_ROWS = 10
 _PIECE = 65_536
+_BATCH = 131_072
 _SHORT_RUN = 4_096
 
 _MOST_WINDOWS = 100_000
@@ -518,7 +519,7 @@ def _batches(source: Rows, binning: Binning, time_column: str | None) -> Iterato
     if isinstance(source, pd.DataFrame | pa.RecordBatch):
         yield source
     elif isinstance(source, pa.Table):
-        yield from source.to_batches(max_chunksize=_PIECE)
+        yield from source.to_batches(max_chunksize=_BATCH)
     elif isinstance(source, pa.RecordBatchReader):
         yield from source
     elif isinstance(source, str | os.PathLike):
@@ -549,7 +550,7 @@ def _from_dataset(dataset: Any, columns: list[str]) -> Iterator[pa.RecordBatch]:
     reading: dict[str, Any] = {"batch_readahead": 1, "fragment_readahead": 1, "use_threads": False}
     if isinstance(getattr(dataset, "format", None), ds.ParquetFileFormat):
         reading["fragment_scan_options"] = ds.ParquetFragmentScanOptions(pre_buffer=False)
-    yield from dataset.to_batches(columns=there, batch_size=_PIECE, **reading)
+    yield from dataset.to_batches(columns=there, batch_size=_BATCH, **reading)
 
 
 def _from_parquet(path: Path, columns: list[str], binning: Binning) -> Iterator[pa.RecordBatch]:
@@ -573,7 +574,7 @@ def _from_parquet(path: Path, columns: list[str], binning: Binning) -> Iterator[
         keys = {name: keys[name] for name in columns if name in keys and name not in there}
         reading = {"metadata": about, "read_dictionary": coded, "pre_buffer": False}
         with pq.ParquetFile(file, **reading) as opened:
-            for batch in opened.iter_batches(_PIECE, columns=there, use_threads=False):
+            for batch in opened.iter_batches(_BATCH, columns=there, use_threads=False):
                 for name, value in keys.items():
                     batch = batch.append_column(name, pa.repeat(value, batch.num_rows))
                 yield batch
@@ -716,7 +717,7 @@ def _array(source: Source, name: str) -> np.ndarray | pa.Array:
         if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
             values = column.to_numpy()
             odd = values.dtype.kind == "f" and values.dtype.itemsize not in (4, 8)
-            return values.astype(np.float64) if odd else values
+            return values.astype(np.float64 if odd else values.dtype.newbyteorder("="), copy=False)
         column = _to_arrow(column)
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
@@ -743,7 +744,7 @@ def _is_number(array: np.ndarray | pa.Array) -> bool:
     if isinstance(array, np.ndarray):
         return True
     kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_temporal)
-    return any(is_of(array.type) for is_of in kinds)
+    return any(is_of(array.type) for is_of in kinds) and not pa.types.is_interval(array.type)
 
 
 def _is_time(array: np.ndarray | pa.Array) -> bool:
@@ -773,10 +774,10 @@ def _numbers(
         array = array.cast(pa.uint8())
     elif pa.types.is_decimal(kind):
         array = array.cast(pa.float64(), safe=False)
-    elif pa.types.is_temporal(kind):
+    elif pa.types.is_temporal(kind) and not pa.types.is_interval(kind):
         array = _microseconds(array)
     elif _is_text(kind):
-        return _parsed(array.to_pandas(), is_time=is_time)
+        return _parsed(_texts(array).to_pandas(), is_time=is_time)
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return np.full(len(array), np.nan), None
     if pa.types.is_floating(array.type):
@@ -807,10 +808,8 @@ def _microseconds(array: pa.Array) -> pa.Array:
         array = array.cast(pa.time64("us"), safe=False)
     elif pa.types.is_duration(kind):
         array = array.cast(pa.duration("us"), safe=False)
-    elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        array = array.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
     else:
-        return pa.nulls(len(array), pa.int64())
+        array = array.cast(pa.timestamp("us", getattr(kind, "tz", None)), safe=False)
     return array.cast(pa.int64())
 
 
@@ -822,16 +821,12 @@ def _is_text(kind: pa.DataType) -> bool:
 
 def _coded(array: np.ndarray | pa.Array) -> tuple[np.ndarray, pa.Array]:
     """Return the place of each row's text among the texts, beyond them where missing."""
-    array = _dictionary(
-        pa.array(array, from_pandas=True) if isinstance(array, np.ndarray) else array
-    )
+    array = pa.array(array, from_pandas=True) if isinstance(array, np.ndarray) else array
+    array = _dictionary(array)
     codes, present = _filled(array.indices)
-    texts = array.dictionary
     if present is not None:
-        codes = np.where(present, codes, np.intp(len(texts)))
-    return codes, texts.cast(pa.large_string()) if _is_text(texts.type) else _texts_of(
-        texts.to_pylist()
-    )
+        codes = np.where(present, codes, np.intp(len(array.dictionary)))
+    return codes, _texts(array.dictionary)
 
 
 def _dictionary(array: pa.Array) -> pa.DictionaryArray:
@@ -842,21 +837,44 @@ def _dictionary(array: pa.Array) -> pa.DictionaryArray:
         return pa.DictionaryArray.from_arrays(array.cast(pa.int8()), ["False", "True"])
     if pa.types.is_null(kind):
         array = array.cast(pa.large_string())
-    elif not (_is_number(array) or _is_text(kind)):
-        array = _texts_of(array.to_pylist())
+    elif pa.types.is_decimal(kind):
+        array = array.cast(pa.float64(), safe=False)
+    elif not (_is_number(array) or _is_text(kind) or pa.types.is_binary(kind)):
+        array = _texts(array)
     return array.dictionary_encode()
 
 
-def _texts_of(values) -> pa.Array:
+def _texts(array: pa.Array) -> pa.Array:
+    """Return the text of each value."""
+    if _is_text(array.type):
+        array = array.cast(pa.large_string())
+        try:
+            array.validate(full=True)
+        except pa.ArrowInvalid:  # no UTF-8
+            return _texts_of(array.cast(pa.large_binary()).to_pylist())
+        return array
+    try:
+        return _texts_of(array.to_pylist())
+    except OverflowError:  # a time beyond those that Python knows
+        return _texts_of(_microseconds(array).to_pylist())
+
+
+def _texts_of(values: Iterable) -> pa.Array:
     return pa.array([_text(value) for value in values], type=pa.large_string())
 
 
-def _text(value) -> str | None:
+def _text(value: Any) -> str | None:
+    """Return how a value reads; of bytes, and of a text, what is no UTF-8 is replaced.
+
+    >>> _text(3.0), _text(2.5), _text(b"home"), _text(float("nan"))
+    ('3', '2.5', 'home', None)
+    """
     if value is None or value is pd.NaT or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return str(value).encode("utf-8", "replace").decode("utf-8")
+    value = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+    return value.decode("utf-8", "replace")
 
 
 # ----------------------------------------------------------------------------------- counting
