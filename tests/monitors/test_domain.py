@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
 from tests.monitors.columns import COLUMNS, repeated
-from utils.monitors.domain import _Drawn, _Told, _won, domain_classifier
+from utils.monitors.domain import _Drawn, _Told, _won, decomposition, domain_classifier
 from utils.monitors.drift import drift
 from utils.monitors.intervals import wilson
 from utils.records import MEASUREMENT_COLUMNS
@@ -247,3 +248,120 @@ def test_nothing_changes_its_inputs():
     told(reference, current, block="1D")
     pd.testing.assert_frame_equal(reference, copies[0])
     pd.testing.assert_frame_equal(current, copies[1])
+
+
+# ----------------------------------------------------------------- by the inputs, or by the concept
+
+
+def answered(n, *, seed=0, income=0.0, concept=0.0, per_day=100):
+    """Return losses of a model that is right in the reference; rich rows are harder to it."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(income, 1, n), rng.normal(0, 1, n)
+    score = expit(-1 + x + 0.5 * y)
+    label = rng.random(n) < expit(-1 + x + 0.5 * y + concept * (y > 0))
+    return pd.DataFrame(
+        {
+            "event_time": MONDAY + pd.Timedelta("1D") / per_day * np.arange(n),
+            "income": x,
+            "amount": y,
+            "loss": (score - label) ** 2,
+        }
+    )
+
+
+def parts(*, income=0.0, concept=0.0, n_samples=8, **settings):
+    return pd.concat(
+        [
+            decomposition(
+                answered(3000, seed=seed),
+                answered(700, seed=1000 + seed, income=income, concept=concept),
+                rng=seeded(seed),
+                loss_column="loss",
+                **settings,
+            )
+            for seed in range(n_samples)
+        ]
+    )
+
+
+def truth(*, income=0.0, concept=0.0, n=400_000):
+    same, moved, both = (
+        answered(n, seed=seed, income=x, concept=c)["loss"].mean()
+        for seed, x, c in ((1, 0.0, 0.0), (2, income, 0.0), (3, income, concept))
+    )
+    return {
+        "loss_change": both - same,
+        "loss_change_by_inputs": moved - same,
+        "loss_change_by_concept": both - moved,
+    }
+
+
+@pytest.mark.parametrize(
+    "kinds", [{"income": 0.8}, {"concept": 1.5}, {"income": 0.8, "concept": -1.5}]
+)
+def test_each_part_of_the_change_is_found(kinds):
+    table, expected = parts(**kinds), truth(**kinds)
+    for metric, rows in table.groupby("metric"):
+        inside = (rows["low"] <= expected[metric]) & (expected[metric] <= rows["high"])
+        assert inside.mean() >= 0.8, metric
+        error = rows["value"].std() / np.sqrt(len(rows))
+        assert rows["value"].mean() == pytest.approx(expected[metric], abs=3 * error + 0.003)
+
+
+def test_one_kind_of_drift_is_not_taken_for_the_other():
+    settings = {"window": None, "rng": seeded(), "loss_column": "loss"}
+    reference = answered(4000)
+    by_inputs = decomposition(reference, answered(4000, seed=1, income=0.8), **settings)
+    by_concept = decomposition(reference, answered(4000, seed=1, concept=1.5), **settings)
+    low = [table.set_index("metric")["low"] for table in (by_inputs, by_concept)]
+    assert low[0]["loss_change_by_inputs"] > 0 > low[0]["loss_change_by_concept"]
+    assert low[1]["loss_change_by_concept"] > 0 > low[1]["loss_change_by_inputs"]
+
+
+def test_the_parts_add_up_to_the_change_and_it_is_the_plain_difference():
+    reference = answered(2000)
+    current = answered(1400, seed=1, income=0.5)
+    current.loc[:99, "loss"] = np.nan
+    table = decomposition(reference, current, rng=seeded(), loss_column="loss", max_rows=5000)
+    change, inputs, concept = (
+        rows.reset_index() for _, rows in table.groupby("metric", sort=False)
+    )
+    assert list(table["metric"].unique()) == [
+        "loss_change",
+        "loss_change_by_inputs",
+        "loss_change_by_concept",
+    ]
+    np.testing.assert_allclose(inputs["value"] + concept["value"], change["value"])
+    assert change["n_current"].tolist() == [600, 700]
+    whole = decomposition(
+        reference.head(1300), current, rng=seeded(), loss_column="loss", window=None
+    ).iloc[0]
+    plain = current["loss"].mean() - reference["loss"].head(1300).mean()
+    assert whole["value"] == pytest.approx(plain)
+    error = np.sqrt(current["loss"].var() / 1300 + reference["loss"].head(1300).var() / 1300)
+    assert whole["high"] - whole["value"] == pytest.approx(1.96 * error, rel=0.01)
+
+
+def test_inputs_too_strange_for_the_reference_are_not_judged():
+    table = parts(income=5.0, n_samples=1, window=None).set_index("metric")
+    assert np.isfinite(table.loc["loss_change", "value"])
+    few = table.loc[["loss_change_by_inputs", "loss_change_by_concept"]]
+    assert few["value"].isna().all() and (few["n_reference"] < 100).all()
+
+
+def test_a_window_without_losses_is_there_and_not_judged():
+    current = answered(1400, seed=1)
+    current.loc[700:, "loss"] = np.nan
+    table = decomposition(answered(900), current, rng=seeded(), loss_column="loss", block="1D")
+    assert table["n_current"].tolist() == [700, 0] * 3
+    assert table["value"].notna().tolist() == [True, False] * 3
+    inside = table.dropna(subset=["value"])
+    assert (inside["low"] < inside["value"]).all() and (inside["value"] < inside["high"]).all()
+
+
+def test_losses_must_be_numbers_that_are_there():
+    with pytest.raises(ValueError, match="loss_column='los' is no column of the frame; .*'loss'"):
+        decomposition(answered(200), answered(200), rng=seeded(), loss_column="los")
+    wrong = answered(200).assign(loss="high")
+    with pytest.raises(ValueError, match="loss_column='loss' holds str: numbers are needed"):
+        decomposition(answered(200), wrong, rng=seeded(), loss_column="loss")

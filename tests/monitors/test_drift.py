@@ -617,7 +617,16 @@ def test_nothing_changes_its_inputs():
     pd.testing.assert_frame_equal(current, copies[1])
 
 
-@pytest.mark.parametrize("metric", [*METRICS, "domain_auc", "domain_auc_drop"])
+OF_DOMAIN = [
+    "domain_auc",
+    "domain_auc_drop",
+    "loss_change",
+    "loss_change_by_inputs",
+    "loss_change_by_concept",
+]
+
+
+@pytest.mark.parametrize("metric", [*METRICS, *OF_DOMAIN])
 def test_every_metric_has_a_name_and_a_note_in_both_languages(metric):
     said = []
     for language in LANGUAGES:

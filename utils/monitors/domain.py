@@ -1,4 +1,4 @@
-"""Did the columns change together? A classifier that tries to tell a window from the reference."""
+"""Did the columns change together, and is it why the losses did? Trees that tell periods apart."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ from utils.records import measurements
 
 AUC = "domain_auc"
 DROP = "domain_auc_drop"
+CHANGE = "loss_change"
+BY_INPUTS = "loss_change_by_inputs"
+BY_CONCEPT = "loss_change_by_concept"
+_MOST_ODDS = np.log(20)  # no row of the reference stands for more than 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +128,97 @@ def domain_classifier(
     return Domain(auc=measurements(auc), drops=measurements(drops))
 
 
+def decomposition(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    *,
+    rng: np.random.Generator,
+    loss_column: str,
+    window: windows.Length | None = "7D",
+    features: Sequence[str] | None = None,
+    n_folds: int = 5,
+    max_rows: int = 4000,
+    minimum: int = 100,
+    level: float = 0.95,
+    block: windows.Length | None = None,
+    start: windows.Moment | None = None,
+    end: windows.Moment | None = None,
+    monitor: str = MONITOR,
+    time_column: str = "event_time",
+) -> pd.DataFrame:
+    """Return how much of a change in the mean loss is due to the inputs, and how much is not.
+
+    ``loss_change`` is the mean loss of the window less that of the reference, in the loss's unit
+    (a squared error, a log loss, an amount: see ``paired.losses``). ``loss_change_by_inputs`` is
+    what the reference would have lost more on inputs like those of the window: more rows of a kind
+    that was always hard (covariate drift). ``loss_change_by_concept`` is the rest: on the same
+    inputs it loses more than it did (concept drift). The two add up to the first.
+
+    **What it does not tell.** Inputs that the model does not have, and nobody recorded, count as
+    concept. So does what is hard only where the reference has no rows: nobody knows what it would
+    have lost there. And it is of the rows whose loss is known.
+
+    **How.** Rows of the reference are weighted by the odds with which a classifier takes them for
+    the window's (no odds above 20), and trees learn the loss from the inputs on the reference; the
+    two correct each other, each on rows that it did not learn from. Rows, folds, blocks and
+    intervals are those of ``domain_classifier``; the interval of the change itself is not enlarged.
+
+    **Too little.** ``n_reference`` of the two parts is how many rows the weighted ones are worth
+    (Kish); with fewer than ``minimum`` they are ``NaN``: the window's inputs are too strange.
+
+    Raises ``ValueError`` naming the argument, the value and the rule.
+
+    Sources: T. T. Cai, H. Namkoong and S. Yadlowsky (2023), "Diagnosing model performance under
+    distribution shift", arXiv 2303.02011; for the double correction J. M. Robins, A. Rotnitzky and
+    L. P. Zhao (1994), "Estimation of regression coefficients when some regressors are not always
+    observed", Journal of the American Statistical Association 89.
+
+    >>> rng = np.random.default_rng(0)
+    >>> def loans(first, income):
+    ...     x = rng.normal(income, 1, 1000)
+    ...     return pd.DataFrame({
+    ...         "event_time": pd.date_range(first, periods=1000, freq="10min", tz="UTC"),
+    ...         "income": x, "loss": (1 + x) ** 2 + rng.normal(0, 1, 1000)})
+    >>> table = decomposition(loans("2024-01-01", 0.0), loans("2024-02-05", 0.5), rng=rng,
+    ...                       loss_column="loss", window=None).set_index("metric")
+    >>> row = table.loc["loss_change_by_inputs"]
+    >>> print(bool(row["low"] < 1.25 < row["high"]), bool(row["low"] > 0))
+    True True
+    >>> row = table.loc["loss_change_by_concept"]
+    >>> print(bool(row["low"] < 0 < row["high"]))
+    True
+    """
+    checked_level(level)
+    for frame in (reference, current):
+        loss = windows.column(frame, loss_column, argument="loss_column")
+        if not pd.api.types.is_numeric_dtype(loss):
+            raise ValueError(f"loss_column={loss_column!r} holds {loss.dtype}: numbers are needed")
+    if features is None:
+        features = inputs(reference, time_column=time_column)
+    found = []
+    for here, drawn, _ in _by_window(
+        reference,
+        current,
+        rng=rng,
+        window=window,
+        features=[name for name in features if name != loss_column],
+        n_folds=n_folds,
+        max_rows=max_rows,
+        minimum=minimum,
+        block=block,
+        start=start,
+        end=end,
+        time_column=time_column,
+        needed=loss_column,
+    ):
+        parts = {} if drawn is None else _parts(drawn, loss_column, minimum=minimum, level=level)
+        for metric in (CHANGE, BY_INPUTS, BY_CONCEPT):
+            known = parts.get(metric, _UNKNOWN)
+            found.append(here | {"monitor": monitor, "metric": metric} | known)
+    found.sort(key=lambda row: (CHANGE, BY_INPUTS, BY_CONCEPT).index(row["metric"]))
+    return measurements(found)
+
+
 # ------------------------------------------------------------------------------ reading the frames
 
 _UNKNOWN = dict.fromkeys(("value", "low", "high"), np.nan)
@@ -158,6 +253,14 @@ class _Drawn:
     @property
     def n_units(self) -> int:
         return min(int(unit.max()) + 1 for unit in self.units)
+
+    @property
+    def in_common(self) -> float:
+        """By how much a variance grows as the trees of the folds learn from the same rows.
+
+        It is the correction of Nadeau and Bengio.
+        """
+        return 1 + self.n_folds / (self.n_folds - 1)
 
     def error(self, pulls: np.ndarray) -> float:
         """Return the standard error of a sum of pulls of rows, independent from unit to unit."""
@@ -312,15 +415,11 @@ class _Told:
         return {"value": value, "low": value - half, "high": value + half}
 
     def share(self, won: np.ndarray) -> tuple[float, float]:
-        """Return the share of pairs that are told apart, and its standard error.
-
-        The variance is that of the rows (or blocks) of both sides, and more because the trees of
-        the folds have most of theirs in common (Nadeau and Bengio).
-        """
+        """Return the share of pairs that are told apart, and its standard error."""
         n_pairs = self.met[self.drawn.is_current].sum()
         value = float(won[self.drawn.is_current].sum() / n_pairs)
-        in_common = 1 + self.drawn.n_folds / (self.drawn.n_folds - 1)
-        return value, self.drawn.error((won - value * self.met) / n_pairs) * np.sqrt(in_common)
+        error = self.drawn.error((won - value * self.met) / n_pairs)
+        return value, error * np.sqrt(self.drawn.in_common)
 
 
 def _told_apart(drawn: _Drawn, *, rng: np.random.Generator) -> _Told:
@@ -362,3 +461,63 @@ def _won(score: np.ndarray, is_current: np.ndarray) -> np.ndarray:
         below = [np.searchsorted(others, own, side=side) for side in ("left", "right")]
         won[mine] = np.mean(below, axis=0)
     return won
+
+
+def _parts(
+    drawn: _Drawn, loss_column: str, *, minimum: int, level: float
+) -> dict[str, dict[str, float]]:
+    """Return the change of the mean loss and its parts, as far as the rows allow."""
+    current, n = drawn.is_current, drawn.n
+    loss = np.concatenate(
+        [each[loss_column].to_numpy(dtype=float, na_value=np.nan) for each in drawn.frames]
+    )
+    odds, expected = _odds_and_losses(drawn, loss)
+    weight = np.where(current, 0.0, odds) / odds[~current].sum()
+    before, now, on_its_inputs = (
+        loss[~current].mean(),
+        loss[current].mean(),
+        expected[current].mean(),
+    )
+    corrected = weight @ (loss - expected)
+    of_before = np.where(current, 0.0, (loss - before) / n)
+    of_now = np.where(current, (loss - now) / n, 0.0)
+    of_inputs = np.where(current, (expected - on_its_inputs) / n, 0.0) + weight * (
+        loss - expected - corrected
+    )
+    then = on_its_inputs + corrected  # what the reference would have lost on the window's inputs
+    worth = 1 / (weight**2).sum()
+    found = {}
+    for metric, value, pulls, is_part in (
+        (CHANGE, now - before, of_now - of_before, False),
+        (BY_INPUTS, then - before, of_inputs - of_before, True),
+        (BY_CONCEPT, now - then, of_now - of_inputs, True),
+    ):
+        half = drawn.t(level) * drawn.error(pulls) * np.sqrt(drawn.in_common if is_part else 1.0)
+        known = {"value": value, "low": value - half, "high": value + half}
+        if is_part:
+            known = (known if worth >= minimum else _UNKNOWN) | {"n_reference": int(worth)}
+        found[metric] = known
+    return found
+
+
+def _odds_and_losses(drawn: _Drawn, loss: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return of each row the odds of being the window's, and the loss the reference teaches.
+
+    Each comes from trees that did not learn from the row.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    settings = _TREES | {"categorical_features": drawn.is_category, "random_state": 0}
+    log_odds, expected = np.empty(len(loss)), np.empty(len(loss))
+    with threadpool_limits(limits=1, user_api="openmp"):
+        for fold in range(drawn.n_folds):
+            test, rest = drawn.fold == fold, drawn.fold != fold
+            teaches = rest & ~drawn.is_current
+            classifier = HistGradientBoostingClassifier(**settings)
+            classifier.fit(drawn.columns[rest], drawn.is_current[rest])
+            log_odds[test] = classifier.decision_function(drawn.columns[test])
+            regressor = HistGradientBoostingRegressor(**settings)
+            regressor.fit(drawn.columns[teaches], loss[teaches])
+            expected[test] = regressor.predict(drawn.columns[test])
+    return np.exp(np.clip(log_odds, -_MOST_ODDS, _MOST_ODDS)), expected

@@ -813,6 +813,20 @@ def note(metric: str) -> str:
             en="Says what the classifier leans on, not what changed: of two columns that are alike "
             "it may lean on one, or on both a little.",
         ),
+        "loss_change": tr(
+            pt="Não diz por que a perda mudou, e é só das linhas cuja perda se conhece.",
+            en="Does not say why the loss changed, and is of the rows whose loss is known alone.",
+        ),
+        "loss_change_by_inputs": tr(
+            pt="Não diz qual entrada, e só alcança onde a referência tem linhas: do que a janela "
+            "tem de novo, ninguém sabe quanto a referência perderia.",
+            en="Does not say which input, and reaches only where the reference has rows: of what "
+            "is new in the window nobody knows what the reference would have lost.",
+        ),
+        "loss_change_by_concept": tr(
+            pt="É o resto: uma entrada que ninguém registrou conta como mudança de conceito.",
+            en="Is the rest: an input that nobody recorded counts as a change of concept.",
+        ),
     }
     if metric not in notes:
         raise ValueError(f"metric={metric!r} has no note; {nearest(metric, notes)}")
