@@ -1,10 +1,10 @@
 """Does the budget of false alarms hold? Quiet years, counted, beside the thresholds of folklore.
 
-``python -m benchmarks.false_alarms [--years 200] [--rows 50 500 5000 50000] [--kind iid …]
-[--out FILE]`` makes years of traffic in which nothing changes, each after a reference of its own,
-and counts in how many windows of a week anything on the dashboard alarms: data quality, drift of
-inputs, scores and labels, performance estimated and realised, calibration, and fairness, some 60
-lines. Every alarm is false.
+``python -m benchmarks.false_alarms [--years 200] [--rows 50 1000 50000] [--kind iid …]
+[--reference-weeks 52] [--out FILE]`` makes years of traffic in which nothing changes, each after a
+reference of its own, and counts in how many windows of a week anything on the dashboard alarms:
+data quality, drift of inputs, scores and labels, performance estimated and realised, calibration,
+and fairness, some 60 lines. Every alarm is false.
 
 Three kinds of traffic: **iid**, rows that know nothing of one another; **weekly**, whose volume and
 mix follow the day of the week; **autocorrelated**, in which each day is much like the day before
@@ -102,14 +102,13 @@ def _spells(days: int, n: int, *, rng: np.random.Generator, carried: float = 0.7
     return series
 
 
-def year(kind: str, *, rows_a_week: int, seed: int) -> Iterator[dict]:
+def year(kind: str, *, rows_a_week: int, seed: int, reference_weeks: int = WEEKS) -> Iterator[dict]:
     """Yield the false alarms of one quiet year by each rule."""
     rng = np.random.default_rng([seed, rows_a_week, KINDS.index(kind)])
-    reference, current = (
-        traffic(kind, rows_a_week=rows_a_week, weeks=WEEKS, start=start, rng=rng)
-        for start in (START, START + np.timedelta64(7 * WEEKS, "D"))
-    )
-    until = pd.Timestamp(START, tz="UTC") + pd.Timedelta(14 * WEEKS, "D")
+    begins = START + np.timedelta64(7 * reference_weeks, "D")
+    reference = traffic(kind, rows_a_week=rows_a_week, weeks=reference_weeks, start=START, rng=rng)
+    current = traffic(kind, rows_a_week=rows_a_week, weeks=WEEKS, start=begins, rng=rng)
+    until = pd.Timestamp(begins, tz="UTC") + pd.Timedelta(7 * WEEKS, "D")
     monitors = suite.fitted(reference, ROLES, rng=rng, false_alarms_per_year=BUDGETS[0])
     measured = monitors.measured(current, until=until)
     for budget in BUDGETS:
@@ -144,6 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--years", type=int, default=200)
     parser.add_argument("--rows", type=int, nargs="+", default=[50, 1000, 50_000])
+    parser.add_argument("--reference-weeks", type=int, default=WEEKS)
     parser.add_argument("--kind", nargs="+", choices=KINDS, default=KINDS)
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path)
@@ -151,7 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     counted = []
     with ProcessPoolExecutor(chosen.jobs) as pool:
         for rows, kind in itertools.product(chosen.rows, chosen.kind):
-            asked = functools.partial(_one, kind, rows)
+            asked = functools.partial(_one, kind, rows, chosen.reference_weeks)
             counted += itertools.chain.from_iterable(pool.map(asked, range(chosen.years)))
             table = summary(pd.DataFrame(counted))
             print(table[table["rows"].eq(rows) & table["kind"].eq(kind)].to_string(), flush=True)
@@ -160,10 +160,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _one(kind: str, rows: int, seed: int) -> list[dict]:
+def _one(kind: str, rows: int, weeks: int, seed: int) -> list[dict]:
     return [
         {"rows": rows, "kind": kind, "seed": seed, **each}
-        for each in year(kind, rows_a_week=rows, seed=seed)
+        for each in year(kind, rows_a_week=rows, seed=seed, reference_weeks=weeks)
     ]
 
 

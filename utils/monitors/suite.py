@@ -54,7 +54,7 @@ Task = Literal["classification", "regression"]
 
 YEAR = pd.Timedelta(365.25, "D")
 _INTERVAL_DRAWS = 200
-_EMPTIEST = 0.05
+_EMPTIEST = 0.01
 _PRIOR_EVENTS = 0.1
 _STEPS = (1, 2, 3, 4, 6, 8, 11, 16)
 
@@ -162,21 +162,32 @@ class Monitors:
     @property
     def least_budget(self) -> float:
         """The fewest false alarms a year of which the reference can have seen one."""
-        n = self.quiet.n_independent
-        return self.windows_a_year / (n + 1)
+        return self.windows_a_year / (self.quiet.n_stretches + 1)
 
     @property
     def notes(self) -> list[str]:
         """What to know before trusting the thresholds, in the language in force."""
         notes = []
-        if self.quiet.dependence.is_dependent:
-            n = number(self.quiet.n_independent, digits=2)
+        n = number(self.quiet.n_stretches, digits=2)
+        if self.quiet.takes_stretches:
             notes.append(
                 tr(
                     pt="Na referência, uma parte da janela depende da anterior: as janelas quietas "
                     f"são trechos inteiros dela, dos quais cerca de {n} são independentes.",
                     en="In the reference a part of a window depends on the one before it: quiet "
                     f"windows are whole stretches of it, of which about {n} are independent.",
+                )
+            )
+        elif self.quiet.dependence.is_dependent:
+            more = number(self.quiet.dependence.ratio, digits=2)
+            notes.append(
+                tr(
+                    pt="Na referência, uma parte da janela depende da anterior, e há só cerca de "
+                    f"{n} janelas independentes. Supõe-se que as quietas variem {more} vezes o que "
+                    "variariam sem isso: o orçamento vale por aproximação.",
+                    en="In the reference a part of a window depends on the one before it, and "
+                    f"there are only about {n} independent windows. Quiet ones are taken to vary "
+                    f"{more} times as much as they would without that: the budget holds roughly.",
                 )
             )
         if self.least_budget > self.false_alarms_per_year:
@@ -337,7 +348,7 @@ class Monitors:
         A share that is 0 or 1 has none of these, and takes Wilson's.
         """
         rng = np.random.default_rng(self.seed)
-        references = self.quiet.references(draws=_INTERVAL_DRAWS, rng=rng)
+        references = self.quiet.references(np.full(_INTERVAL_DRAWS, -1), rng=rng)
         scales = [line.scale for line in self.lines]
         low, high = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
         for at, own in enumerate(blocks):
@@ -359,29 +370,43 @@ class Monitors:
     def _judged(self, values: np.ndarray, there: np.ndarray, sums: np.ndarray) -> _Judged:
         """Return how strange the lines of a window are, by what quiet windows like it show."""
         if not there.any():
-            unknown = np.full(values.shape, np.nan)
-            never = np.zeros(values.shape, dtype=bool)
-            return _Judged(bounds=np.stack([unknown] * 2), per_year=unknown, is_critical=never)
-        shape, is_enough = self._shape(there, sums)
+            return _nothing(len(values))
+        whole, shape = self._shapes(there, sums)
+        by_rows = np.array([line.minimum > 0 for line in self.lines])
+        judged = self._judged_as(whole, values)
+        if shape == whole:
+            return judged
+        own = self._judged_as(shape, values) if shape is not None else _nothing(len(values))
+        return _Judged(
+            bounds=np.where(by_rows, own.bounds, judged.bounds),
+            per_year=np.where(by_rows, own.per_year, judged.per_year),
+            is_critical=np.where(by_rows, own.is_critical, judged.is_critical),
+        )
+
+    def _judged_as(self, shape: Shape, values: np.ndarray) -> _Judged:
         budget = (self.false_alarms_per_year, self.critical_per_year)
         learned = self._once((shape, budget), lambda: self._calibrated(shape))
-        is_judged = np.array([is_enough or line.minimum == 0 for line in self.lines])
-        rarity = np.where(is_judged, learned.rarity(values), 0.0)
+        rarity = learned.rarity(values)
         return _Judged(
-            bounds=np.where(is_judged, np.stack(learned.bounds()), np.nan),
+            bounds=np.stack(learned.bounds()),
             per_year=learned.chance(rarity) * self.windows_a_year,
             is_critical=rarity > learned.critical,
         )
 
-    def _shape(self, there: np.ndarray, sums: np.ndarray) -> tuple[Shape, bool]:
-        """Return what a window is like, and whether it has rows enough for that to say anything."""
+    def _shapes(self, there: np.ndarray, sums: np.ndarray) -> tuple[Shape, Shape | None]:
+        """Return what a window is like with the usual rows, and with its own.
+
+        How many rows there are is judged by the first, and all else by the second: ``None`` where
+        they are so few that nothing can be said of them.
+        """
         places = np.flatnonzero(there)
         n = self.quiet.blocks.n_slices
         whole = Shape(first=int(places[0]), last=int(places[-1]), slices=n, labelled=n)
         usual = self._once(("rows", whole), lambda: self._rows(whole))
         slices = _worth(sums[ROWS], usual[:, ROWS], n_slices=n)
         labelled = _worth(sums[LABELLED], usual[:, LABELLED], n_slices=n)
-        return replace(whole, slices=slices or n, labelled=labelled or 1), slices > 0
+        own = replace(whole, slices=slices, labelled=labelled or 1) if slices else None
+        return whole, own
 
     def _once(self, key: Any, make: Callable[[], Any]) -> Any:
         if key not in self._kept:
@@ -396,8 +421,8 @@ class Monitors:
     def _rows(self, shape: Shape) -> np.ndarray:
         """Return how many rows, and labelled ones, quiet windows have (draws × 2)."""
         rng = self._rng(shape)
-        rows, _ = self.quiet.windows(shape, draws=self.draws, rng=rng, cells=slice(OWN_CELLS))
-        return rows[:, 0]
+        quiet = self.quiet.windows(shape, draws=self.draws, rng=rng, cells=slice(OWN_CELLS))
+        return quiet.sums[:, 0]
 
     def _calibrated(self, shape: Shape) -> Calibration:
         quiet = self._once(("quiet", shape), lambda: self._quiet_values(shape))
@@ -410,33 +435,37 @@ class Monitors:
             critical_chance=self.critical_per_year / self.windows_a_year,
             n_independent=self.quiet.n_independent,
             least_excess=quiet.one_event,
-            begins=quiet.begins,
-            stretch=self.persistence * self.grid.per_window,
+            parted=quiet.parted,
         )
 
-    def _quiet_values(self, shape: Shape) -> _Quiet:
-        """Return the values of the lines in quiet windows, whatever the budget."""
+    def _quiet_values(self, shape: Shape) -> _QuietValues:
+        """Return the values of the lines in quiet windows, whatever the budget.
+
+        What a line measures of the reference alone is as uncertain as the reference: a window is
+        that much further from it, or nearer. (Of a distance it is 0, and is in the value already.)
+        """
         rng = self._rng(shape)
-        current, begins = self.quiet.windows(
-            shape, draws=self.draws, in_a_row=self.persistence, rng=rng
-        )
-        reference = self.quiet.references(draws=self.draws, rng=rng)[:, None]
+        drawn = self.quiet.windows(shape, draws=self.draws, in_a_row=self.persistence, rng=rng)
+        current, reference = drawn.sums, self.quiet.references(drawn.fold, rng=rng)[:, None]
+        total = self.quiet.blocks.total
+        further = self._values(total, total) - self._values(reference, reference)
+        values = self._values(current, reference) + np.nan_to_num(further)
         n_current, n_reference = self._counts(current), self._counts(reference)
         toward_bad = np.array([-1 if line.side == "low" else 1 for line in self.lines])
         share = np.array([line.scale == "logit" for line in self.lines])
         unseen = toward_bad * _unseen_events(n_current, n_reference, rng=rng)
-        return _Quiet(
-            values=self._values(current, reference) + np.where(share, unseen, 0.0),
+        return _QuietValues(
+            values=values + np.where(share, unseen, 0.0),
             one_event=np.where(share, _one_event(n_current, n_reference), 0.0),
-            begins=begins if self.quiet.dependence.is_dependent else None,
+            parted=tuple(drawn.parted()),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Quiet:
+class _QuietValues:
     values: np.ndarray  # (draws × in a row × lines)
     one_event: np.ndarray  # the least mean excess of each line's tail
-    begins: np.ndarray | None  # the first block of each draw, where whole stretches are drawn
+    parted: tuple[tuple[np.ndarray, np.ndarray], ...]  # which draws are judged by which others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -446,12 +475,21 @@ class _Judged:
     is_critical: np.ndarray
 
 
+def _nothing(n_lines: int) -> _Judged:
+    """Return what is said of lines that cannot be judged."""
+    return _Judged(
+        bounds=np.full((2, n_lines), np.nan),
+        per_year=np.full(n_lines, np.nan),
+        is_critical=np.zeros(n_lines, dtype=bool),
+    )
+
+
 def _worth(rows: float, usual: np.ndarray, *, n_slices: int) -> int:
     """Return how many slices of its blocks a window's rows are worth: all, if it has enough.
 
-    Enough is what all but the emptiest quiet windows have.
+    Enough is about what the emptiest quiet windows have.
     """
-    if rows >= np.quantile(usual, _EMPTIEST):
+    if rows >= 0.9 * np.quantile(usual, _EMPTIEST):
         return n_slices
     share = rows / np.median(usual)
     return max((each for each in _STEPS if each <= n_slices * share), default=0)

@@ -20,8 +20,7 @@ the tail beyond the blocks that there are is drawn as wide as one must who estim
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,7 +33,10 @@ _TAIL_DRAWS = 80
 _CHANCE = 0.1
 _PERMUTATIONS = 100
 _ALIKE = 0.9
-_FOLDS = 10
+_FOLDS = 5
+_DRAWN = 10
+_ENOUGH = 20
+"""Independent windows from which on whole stretches are drawn; of fewer there are too few."""
 
 
 # ------------------------------------------------------------------------------- the quiet period
@@ -87,11 +89,14 @@ class Dependence:
     """How the blocks of a window hang together.
 
     ``ratio`` is the variance of windows over that of windows whose blocks were exchanged for
-    others of the same phase: 1 where blocks know nothing of one another. ``chance`` is how often
-    exchanging alone gives such a ratio, ``carried`` the correlation of a window with the next.
+    others of the same phase: 1 where blocks know nothing of one another; ``of_cells`` is that of
+    each cell, drawn towards ``ratio`` as far as the windows are few, and at least 1. ``chance`` is
+    how often exchanging alone gives such a ratio, ``carried`` the correlation of a window with the
+    next.
     """
 
     ratio: float
+    of_cells: np.ndarray
     chance: float
     carried: float
 
@@ -107,7 +112,8 @@ def dependence(blocks: Blocks, *, rng: np.random.Generator) -> Dependence:
     expect: a Sunday that is like all Sundays shows nothing. Each cell counts alike.
 
     It sees what lasts from block to block, as a spell of weather does. A rhythm longer than the
-    period is not in it. Fewer than four windows tell nothing: dependence is then assumed.
+    period is not in it. Fewer than four windows tell nothing: that their variance is doubled is
+    then assumed.
 
     >>> rng = np.random.default_rng(0)
     >>> spell = np.repeat(rng.normal(size=(40, 1, 1)), 7, axis=0)
@@ -120,35 +126,46 @@ def dependence(blocks: Blocks, *, rng: np.random.Generator) -> Dependence:
     3
     """
     n, width = blocks.n_windows, blocks.per_window
+    n_cells = blocks.cells.shape[-1]
     if n < 4:
-        return Dependence(ratio=np.nan, chance=0.0, carried=0.0)
+        return Dependence(ratio=2.0, of_cells=np.full(n_cells, 2.0), chance=0.0, carried=0.0)
     strayed = _strayed_from_phase(blocks)
     alone = strayed.var(axis=0)
     varies = alone > 1e-9 * alone.max()
     if not varies.any():
-        return Dependence(ratio=1.0, chance=1.0, carried=0.0)
+        return Dependence(ratio=1.0, of_cells=np.ones(n_cells), chance=1.0, carried=0.0)
     strayed = strayed[:, varies] / np.sqrt(alone[varies])
 
     def by_window(deviations: np.ndarray) -> np.ndarray:
         return deviations[: n * width].reshape(n, width, -1).sum(axis=1)
 
     seen = by_window(strayed)
-    exchanged = [
-        by_window(strayed[_exchanged(blocks.phase, rng=rng)]).var() for _ in range(_PERMUTATIONS)
-    ]
+    exchanged = np.stack(
+        [
+            by_window(strayed[_exchanged(blocks.phase, rng=rng)]).var(axis=0)
+            for _ in range(_PERMUTATIONS)
+        ]
+    )
+    ratio = float(seen.var(axis=0).mean() / exchanged.mean())
+    own = seen.var(axis=0) / exchanged.mean(axis=0)
+    of_cells = np.full(len(varies), own[-1] if varies[-1] else ratio)
+    of_cells[varies] = own
+    of_cells = (n * of_cells + _DRAWN * ratio) / (n + _DRAWN)
+    by_chance = (exchanged.mean(axis=1) >= seen.var(axis=0).mean()).sum()
     carried = (seen[1:] * seen[:-1]).sum() / np.maximum((seen**2).sum(), 1e-300) + 1 / n
     return Dependence(
-        ratio=float(seen.var() / np.mean(exchanged)),
-        chance=(1 + sum(each >= seen.var() for each in exchanged)) / (1 + _PERMUTATIONS),
+        ratio=ratio,
+        of_cells=np.maximum(of_cells[:n_cells], 1.0),
+        chance=(1 + by_chance) / (1 + _PERMUTATIONS),
         carried=float(np.clip(carried, 0, _ALIKE)),
     )
 
 
 def _strayed_from_phase(blocks: Blocks) -> np.ndarray:
-    """Return how the cells of each block, and its rows, differ from what is to be expected.
+    """Return how the cells of each block, and last its rows, differ from what is to be expected.
 
     Of the rows that is the mean of the phase; of a cell its part of the rows, and what the phase
-    makes of it.
+    makes of it. A cell that is always the same part of the rows strays as they do.
     """
     rows = blocks.rows.sum(axis=1)[:, None]
     expected = rows * (blocks.total / max(rows.sum(), 1))
@@ -185,12 +202,33 @@ class Shape:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quiet:
+    """Windows that were drawn: their sums, and the blocks and the fold that each was drawn from."""
+
+    sums: np.ndarray  # (draws × in a row × cells)
+    first: np.ndarray
+    last: np.ndarray
+    fold: np.ndarray
+
+    def parted(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the draws of each fold, and those that share no block with them."""
+        for one in np.unique(self.fold):
+            held_out = self.fold == one
+            low, high = self.first[held_out].min(), self.last[held_out].max()
+            others = (self.last < low) | (self.first > high)
+            if others.sum() >= _TAIL_DRAWS:
+                yield held_out, others
+
+
+@dataclass(frozen=True, kw_only=True)
 class QuietWindows:
     """Windows in which nothing changed, made of a reference's blocks.
 
     Where blocks do not depend on one another, each place of a window takes any block of the same
-    phase; else whole stretches are taken as they stand. ``is_labelled`` says which cells rest on
-    rows with a label, of which a window may have fewer.
+    phase. Where they do, whole stretches are taken as they stand; or, if there are fewer than
+    twenty independent ones, single blocks that stray further than they did, by as much as windows
+    stray further than their blocks explain. ``is_labelled`` says which cells rest on rows with a
+    label, of which a window may have fewer.
     """
 
     blocks: Blocks
@@ -198,12 +236,29 @@ class QuietWindows:
     dependence: Dependence
 
     @property
+    def n_stretches(self) -> float:
+        """How many windows of the reference are independent of one another."""
+        carried = self.dependence.carried if self.dependence.is_dependent else 0.0
+        return self.blocks.n_windows * (1 - carried) / (1 + carried)
+
+    @property
+    def takes_stretches(self) -> bool:
+        return self.dependence.is_dependent and self.n_stretches >= _ENOUGH
+
+    @property
     def n_independent(self) -> float:
         """How many independent witnesses of how windows stray the reference holds."""
-        if not self.dependence.is_dependent:
-            return float(len(self.blocks.cells))
-        carried = self.dependence.carried
-        return self.blocks.n_windows * (1 - carried) / (1 + carried)
+        if self.takes_stretches:
+            return self.n_stretches
+        more = self.dependence.ratio if self.dependence.is_dependent else 1.0
+        return len(self.blocks.cells) / max(more, 1.0)
+
+    @cached_property
+    def fold(self) -> np.ndarray:
+        """The fold of each block: a few parts of the period, one after the other."""
+        n = len(self.blocks.cells)
+        n_folds = max(2, min(_FOLDS, n // max(self.blocks.n_phases, self.blocks.per_window)))
+        return np.arange(n) * n_folds // n
 
     def windows(
         self,
@@ -213,12 +268,12 @@ class QuietWindows:
         in_a_row: int = 1,
         rng: np.random.Generator,
         cells: slice = slice(None),
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sums of windows of a shape (draws × in a row × cells), and where they begin.
+    ) -> Quiet:
+        """Return windows of a shape, as sums (draws × in a row × cells).
 
-        That is the first block of the stretch that was drawn, and meaningless where single blocks
-        were. Windows in a row follow one another. One that is to have more rows than those of the
-        reference has theirs: it is then said to stray more than it does.
+        All blocks of a draw are of one fold, and no block is of its reference. Windows in a row
+        follow one another. One that is to have more rows than those of the reference has theirs:
+        it is then said to stray more than it does.
         """
         places = np.arange(shape.first, shape.last + 1)
         where = self._where(places, draws=draws, in_a_row=in_a_row, rng=rng)
@@ -230,22 +285,36 @@ class QuietWindows:
             sums[..., part] = 0.0
             for at in range(where.shape[-1]):
                 sums[..., part] += thinned[offset[..., at], where[..., at]]
-        return np.maximum(sums, self._floor[cells]), where[:, 0, 0]
+        return Quiet(
+            sums=np.maximum(sums, self._floor[cells]),
+            first=where.min(axis=(1, 2)),
+            last=where.max(axis=(1, 2)),
+            fold=self.fold[where[:, 0, 0]],
+        )
 
-    def references(self, *, draws: int, rng: np.random.Generator) -> np.ndarray:
-        """Return the sums of the whole reference, drawn anew each time (draws × cells)."""
-        cells = self._strayed.sum(axis=1)
-        if self.dependence.is_dependent:
-            width = self.blocks.per_window
-            pool = np.lib.stride_tricks.sliding_window_view(cells, width, axis=0).sum(axis=-1)
-            total = _redrawn(pool, self.blocks.n_windows, draws=draws, rng=rng)
-            total *= len(cells) / (width * self.blocks.n_windows)
-        else:
-            total = np.zeros((draws, cells.shape[1]))
-            for phase in range(self.blocks.n_phases):
-                pool = cells[self.blocks.phase == phase]
-                total += _redrawn(pool, len(pool), draws=draws, rng=rng)
+    def references(self, fold: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
+        """Return the sums of the whole reference, drawn anew for each draw (draws × cells).
+
+        It is drawn from the blocks of other folds than the draw's; -1 is the fold of none.
+        """
+        total = np.empty((len(fold), self.blocks.cells.shape[-1]))
+        for one in np.unique(fold):
+            total[fold == one] = self._reference(self.fold != one, int((fold == one).sum()), rng)
         return np.maximum(total, self._floor)
+
+    def _reference(self, there: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+        cells, width = self._strayed.sum(axis=1), self.blocks.per_window
+        if self.takes_stretches:
+            pool = np.lib.stride_tricks.sliding_window_view(cells, width, axis=0).sum(axis=-1)
+            pool = pool[there[: len(pool)] & there[width - 1 :]]
+            n = self.blocks.n_windows
+            return _redrawn(pool, n, draws=draws, rng=rng) * (len(cells) / (width * n))
+        total = np.zeros((draws, cells.shape[1]))
+        for phase in range(self.blocks.n_phases):
+            of_phase = self.blocks.phase == phase
+            pool = cells[of_phase & there]
+            total += _redrawn(pool, int(of_phase.sum()), draws=draws, rng=rng)
+        return total
 
     def _where(
         self, places: np.ndarray, *, draws: int, in_a_row: int, rng: np.random.Generator
@@ -253,30 +322,36 @@ class QuietWindows:
         """Return which blocks are drawn (draws × in a row × places)."""
         width, n_phases = self.blocks.per_window, self.blocks.n_phases
         later = np.arange(in_a_row)[:, None] * width
-        if self.dependence.is_dependent:
+        if self.takes_stretches:
             later %= self.blocks.n_windows * width
             last = len(self.blocks.cells) - (later.max() + width)
             return rng.integers(last + 1, size=(draws, 1, 1)) + later + places
         begins = 0 if width % n_phases == 0 else rng.integers(n_phases, size=(draws, 1, 1))
         phase = np.broadcast_to(begins + later + places, (draws, in_a_row, len(places))) % n_phases
-        by_phase = np.argsort(self.blocks.phase, kind="stable")
-        seen = np.bincount(self.blocks.phase, minlength=n_phases)
+        fold = rng.integers(self.fold[-1] + 1, size=(draws, 1, 1))
+        pool = fold * n_phases + phase
+        pools = self.fold * n_phases + self.blocks.phase
+        seen = np.bincount(pools, minlength=(self.fold[-1] + 1) * n_phases)
         first = np.cumsum(seen) - seen
-        return by_phase[first[phase] + rng.integers(seen[phase])]
+        return np.argsort(pools, kind="stable")[first[pool] + rng.integers(seen[pool])]
 
     @cached_property
     def _strayed(self) -> np.ndarray:
-        """The blocks' cells, strayed from their phase's mean by √(k/(k-1)) of what they do.
+        """The blocks' cells, strayed further from their phase's mean than they did.
 
-        There are k blocks of the phase, or as many windows as are independent.
+        By √(k/(k-1)), of k blocks of the phase or k independent stretches; and where single blocks
+        stand for dependent ones, by the root of what windows vary more.
         """
-        blocks = self.blocks
+        blocks, dependence = self.blocks, self.dependence
+        more = 1.0
+        if dependence.is_dependent and not self.takes_stretches:
+            more = np.sqrt(dependence.of_cells)
         cells = blocks.cells.astype(float)
         for phase in range(blocks.n_phases):
             there = blocks.phase == phase
-            k = max(self.n_independent, 2) if self.dependence.is_dependent else there.sum()
+            k = self.n_stretches if self.takes_stretches else there.sum()
             mean = cells[there].mean(axis=0)
-            cells[there] = mean + np.sqrt(k / (k - 1)) * (cells[there] - mean)
+            cells[there] = mean + more * np.sqrt(k / (k - 1)) * (cells[there] - mean)
         return cells
 
     @cached_property
@@ -478,8 +553,7 @@ def calibration(
     critical_chance: float,
     n_independent: float = np.inf,
     least_excess: np.ndarray | float = 0.0,
-    begins: np.ndarray | None = None,
-    stretch: int = 1,
+    parted: Iterable[tuple[np.ndarray, np.ndarray]] = (),
 ) -> Calibration:
     """Return the thresholds at which quiet windows alarm with a chance, over all lines together.
 
@@ -487,9 +561,9 @@ def calibration(
     a line counts as rare as it is in the least rare of them: an alarm must persist. ``chance`` is
     that of a warning, ``critical_chance`` that of what is more than a warning.
 
-    Windows that are whole stretches of the reference, of ``stretch`` blocks from those that
-    ``begins`` names, are few and come again and again: tails that have learned them find nothing
-    strange in them. Then each is judged by the tails of stretches that it does not touch.
+    Quiet windows are made of few blocks, which come again and again: tails that have learned them
+    find nothing strange in them. ``parted`` says which draws are to be judged by the tails of which
+    others (``Quiet.parted``).
 
     >>> quiet = np.random.default_rng(0).normal(size=(4000, 1, 12))
     >>> every = np.ones(12, dtype=bool)
@@ -515,7 +589,7 @@ def calibration(
 
     learned = learned_of(values)
     quiet = rarest(learned, values)
-    for held_out, others in _folds(begins, stretch) if begins is not None else ():
+    for held_out, others in parted:
         quiet[held_out] = rarest(learned_of(values[others]), values[held_out])
     warning, critical = (
         rarity_threshold(quiet, each, n_independent=n_independent)
@@ -528,13 +602,3 @@ def calibration(
         critical=max(critical, warning),
         n_lines=n_lines,
     )
-
-
-def _folds(begins: np.ndarray, stretch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield draws to be held out, and those whose stretch touches none of theirs."""
-    edges = np.quantile(begins, np.linspace(0, 1, _FOLDS + 1))
-    for low, high in itertools.pairwise(edges):
-        held_out = (begins >= low) & ((begins < high) | (high == edges[-1]))
-        others = (begins <= low - stretch) | (begins >= high + stretch)
-        if held_out.any() and others.sum() >= _TAIL_DRAWS:
-            yield held_out, others
