@@ -1,11 +1,11 @@
 """What is noticed, how late, and at what price in false alarms: ours, the peers and folklore.
 
-``python -m benchmarks.detection [--seeds 15] [--no-peers] [--folder F] [--out FILE]`` makes traffic
-of credit with a model's scores: a logistic regression of 2022, a quiet reference of 26 weeks of
-2023, and the same 26 weeks of 2024, some 700 rows each. Into these goes one incident at a time:
-eleven kinds of the ledger at three strengths, for 4 to 8 weeks from a week that a seed draws. Every
-rule reads the same files, judges the same weeks, each when it is over, and is scored by the same
-scoreboard, beside *never alarm* and *always alarm*.
+``python -m benchmarks.detection [--seeds 10] [--jobs 1] [--no-peers] [--folder F] [--out FILE]``
+makes traffic of credit with a model's scores: a logistic regression of 2022, a quiet reference of
+26 weeks of 2023, and the same 26 weeks of 2024, some 700 rows each. Into these goes one incident at
+a time: eleven kinds of the ledger at three strengths, for 4 to 8 weeks from a week that a seed
+draws. Every rule reads the same files, judges the same weeks, and is scored by the same scoreboard,
+beside *never alarm* and *always alarm*.
 
 The rules, each as it is set when nothing is set:
 
@@ -54,8 +54,10 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +92,7 @@ STRENGTHS = (0.1, 0.3, 1.0)
 WEEK = pd.Timedelta("7D")
 WEEKS = 26
 PER_DAY = 120
-TRAINED_ON = "2022-01-03"
+TRAINED_ON, TRAINING_DAYS = "2022-01-03", 364
 REFERENCE = pd.Timestamp("2023-03-06", tz="UTC")
 CURRENT = pd.Timestamp("2024-03-04", tz="UTC")
 ROLES = Roles(
@@ -150,7 +152,7 @@ def written(folder: Path, seeds: int) -> pd.DataFrame:
 
 
 def _written(folder: Path, seed: int) -> pd.DataFrame:
-    scored = trained(lent(TRAINED_ON, 364, seed=seed))
+    scored = trained(lent(TRAINED_ON, TRAINING_DAYS, seed=seed))
     scored(lent(REFERENCE, 7 * WEEKS, seed=seed)).to_parquet(folder / f"reference-{seed}.parquet")
     current = lent(CURRENT, 7 * WEEKS, seed=seed)
     quiet = scored(current)
@@ -322,9 +324,9 @@ def environment(peer: str) -> Path:
     return python
 
 
-def asked(peer: str, folder: Path) -> None:
-    """Let a peer judge the streams in a folder, with its telemetry off."""
-    python = environment(peer)
+def asked(peer: str, folder: Path, seeds: Sequence[int]) -> None:
+    """Let a peer judge the streams of some seeds, with its telemetry off."""
+    where = [str(folder.resolve()), *map(str, seeds)]
     quietly = {
         "DO_NOT_TRACK": "1",
         "NML_DISABLE_USAGE_LOGGING": "1",
@@ -332,7 +334,7 @@ def asked(peer: str, folder: Path) -> None:
         "PYTHONWARNINGS": "ignore",
     }
     subprocess.run(
-        [str(python), "-m", f"benchmarks.peers.{peer}_alarms", str(folder.resolve())],
+        [str(environment(peer)), "-m", f"benchmarks.peers.{peer}_alarms", *where],
         cwd=ROOT,
         env={**os.environ, **quietly},
         check=True,
@@ -342,38 +344,42 @@ def asked(peer: str, folder: Path) -> None:
 # ------------------------------------------------------------------------------- the score
 
 
-def scored(ledger: pd.DataFrame, alarms: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
-    """Return one table: each rule by kind and strength, and (``kind`` "all") its summary.
+def table_of(ledger: pd.DataFrame, alarms: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
+    """Return one table: the summary of each rule (``kind`` "all"), and each kind and strength.
 
-    ``alarms`` are the peers' and ours, by stream, what is known of labels, rule and week. A week
-    of which a rule says nothing has no alarm.
+    ``ledger`` is that of ``written``. ``alarms`` are by stream, what is known of labels, rule and
+    week; a week of which a rule says nothing has none. ``seconds`` are by seed and rules.
     """
-    n_seeds = ledger["seed"].nunique()
-    laid = _laid_end_to_end(ledger)
-    windows = _windows(laid, n_seeds)
-    said = _said(alarms, windows)
-    lines = list(_lines("all", np.nan, laid, windows, said))
-    for (kind, strength), part in laid.groupby(["kind", "strength"], sort=False):
-        lines += _lines(kind, strength, part, windows, said)
-    table = pd.DataFrame(lines)
-    everything = table["kind"] == "all"
-    ratio = _ratio(seconds)
-    table["processor_ratio"] = table["rule"].map(ratio).where(everything)
-    order = {rule: at for at, rule in enumerate([*FAMILIES, NEVER, ALWAYS])}
-    table["_rule"] = table["rule"].map(order)
-    table["_kind"] = table["kind"].map({"all": -1} | {kind: at for at, kind in enumerate(KINDS)})
-    table["_labels"] = table["labels"].map({"before": 0, "after": 1})
-    by = ["_kind", "_labels", "strength", "_rule"]
-    return table.sort_values(by, kind="stable", ignore_index=True).drop(columns=[*by[:2], by[3]])
+    laid = laid_end_to_end(ledger)
+    weeks = weeks_of(laid)
+    said = said_of(alarms, weeks)
+    parts = [("all", np.nan, laid)]
+    parts += [(*key, part) for key, part in laid.groupby(["kind", "strength"], sort=False)]
+    table = pd.concat(
+        _part(part, weeks, said, is_summary=kind == "all").assign(kind=kind, strength=strength)
+        for kind, strength, part in parts
+    )
+    ratio = table["rule"].map(ratios(seconds)).where(table["kind"].eq("all"))
+    table = table.assign(processor_ratio=ratio.round(2))
+    first = ["kind", "strength", "labels", "rule"]
+    order = {
+        "kind": ["all", *KINDS],
+        "labels": ["before", "after"],
+        "rule": [*FAMILIES, NEVER, ALWAYS],
+    }
+    return table.sort_values(
+        ["kind", "labels", "strength", "rule"],
+        key=lambda values: values.map(order[values.name].index) if values.name in order else values,
+        ignore_index=True,
+    )[[*first, *table.columns.drop(first)]]
 
 
-def _laid_end_to_end(ledger: pd.DataFrame) -> pd.DataFrame:
-    """Return the ledger as if the streams had come one after another; quiet ones come first.
+def laid_end_to_end(ledger: pd.DataFrame) -> pd.DataFrame:
+    """Return the ledger as if the streams had come one after another, the quiet ones first.
 
     ``shift`` is by how much, ``twin_shift`` by how much the quiet stream of the same seed.
     """
     seeds = sorted(ledger["seed"].unique())
-    twin = ledger["seed"].map({seed: at for at, seed in enumerate(seeds)})
     span = (WEEKS + 2) * WEEK.as_unit("us")
     shift = pd.Series(len(seeds) + np.arange(len(ledger)), ledger.index) * span
     return ledger.assign(
@@ -381,39 +387,38 @@ def _laid_end_to_end(ledger: pd.DataFrame) -> pd.DataFrame:
         start=ledger["start"].dt.as_unit("us") + shift,
         end=ledger["end"].dt.as_unit("us") + shift,
         shift=shift,
-        twin_shift=twin * span,
+        twin_shift=ledger["seed"].map(seeds.index) * span,
     )
 
 
-def _windows(laid: pd.DataFrame, n_seeds: int) -> pd.DataFrame:
+def weeks_of(laid: pd.DataFrame) -> pd.DataFrame:
     """Return each week that is judged: its stream, its Monday there, and where it is laid."""
+    quiet = laid.drop_duplicates("seed").assign(
+        stream=lambda each: each["seed"].astype(str) + f"-{QUIET}",
+        start=lambda each: CURRENT + each["twin_shift"],
+        end=lambda each: CURRENT + WEEKS * WEEK + each["twin_shift"],
+        shift=lambda each: each["twin_shift"],
+    )
     found = []
-    for seed, twin_shift in laid.groupby("seed")["twin_shift"].first().items():
-        found.append(_mondays(f"{seed}-{QUIET}", CURRENT, WEEKS, twin_shift))
-    for each in laid.itertuples():
+    for each in pd.concat([quiet, laid]).itertuples():
+        begins = pd.date_range(each.start, each.end, freq=WEEK, inclusive="left", unit="us")
         found.append(
-            _mondays(
-                each.stream, each.start - each.shift, (each.end - each.start) // WEEK, each.shift
+            pd.DataFrame(
+                {
+                    "stream": each.stream,
+                    "monday": (begins - each.shift).strftime("%Y-%m-%d"),
+                    "window_start": begins,
+                    "window_end": begins + WEEK,
+                }
             )
         )
-    return pd.concat(found, ignore_index=True)
+    weeks = pd.concat(found, ignore_index=True)
+    return weeks.assign(is_quiet=weeks["stream"].str.endswith(QUIET))
 
 
-def _mondays(stream: str, start: pd.Timestamp, n: int, shift: pd.Timedelta) -> pd.DataFrame:
-    mondays = pd.date_range(start, periods=n, freq="7D", unit="us")
-    return pd.DataFrame(
-        {
-            "stream": stream,
-            "week": mondays.strftime("%Y-%m-%d"),
-            "window_start": mondays + shift,
-            "window_end": mondays + shift + WEEK,
-        }
-    )
-
-
-def _said(alarms: pd.DataFrame, windows: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
-    """Return of each rule whether it alarms in each of the windows."""
-    places = pd.MultiIndex.from_frame(windows[["stream", "week"]])
+def said_of(alarms: pd.DataFrame, weeks: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
+    """Return of each rule, by what is known of labels, whether it alarms in each of the weeks."""
+    places = pd.MultiIndex.from_frame(weeks[["stream", "monday"]])
     said = {}
     for key, own in alarms.groupby(["labels", "rule"], sort=False):
         at = pd.MultiIndex.from_frame(own[["stream", "window_start"]])
@@ -423,59 +428,66 @@ def _said(alarms: pd.DataFrame, windows: pd.DataFrame) -> dict[tuple[str, str], 
         each = [said.get((labels, part), said.get(("before", part))) for part in parts]
         if all(one is not None for one in each):
             said[labels, rule] = np.any(each, axis=0)
-    said.pop(("before", "nannyml: quality"), None)
+    for labels in alarms["labels"].unique():
+        said[labels, NEVER] = np.zeros(len(weeks), dtype=bool)
+        said[labels, ALWAYS] = np.ones(len(weeks), dtype=bool)
     return said
 
 
-def _lines(
-    kind: str,
-    strength: float,
+def _part(
     part: pd.DataFrame,
-    windows: pd.DataFrame,
+    weeks: pd.DataFrame,
     said: dict[tuple[str, str], np.ndarray],
-) -> Iterator[dict]:
-    """Yield the line of each rule on some of the incidents."""
-    is_quiet = windows["stream"].str.endswith(QUIET).to_numpy()
-    during = windows["stream"].isin(part["stream"]).to_numpy()
-    where = windows[["window_start", "window_end"]]
-    names = {f"{labels}|{rule}": alarm for (labels, rule), alarm in said.items()}
-    tables = {
-        name: where[is_quiet | during].assign(alarm=alarm[is_quiet | during])
-        for name, alarm in names.items()
-    }
+    *,
+    is_summary: bool,
+) -> pd.DataFrame:
+    """Return the line of each rule on some of the incidents."""
+    during = weeks["stream"].isin(part["stream"]).to_numpy()
     twins = part.assign(
         start=part["start"] - part["shift"] + part["twin_shift"],
         end=part["end"] - part["shift"] + part["twin_shift"],
     )
-    board = scoreboard(part, tables, prices=Prices(false_alarm=0, harmful_window=0))
-    board = board.set_index("rule").drop(columns=["cost", "cost_low", "cost_high"])
-    both = {"never": NEVER, "always": ALWAYS}
-    for name, row in board.iterrows():
-        for labels in ("before", "after") if name in both.values() else (name.split("|")[0],):
-            alarm = names.get(name, np.full(len(windows), name == ALWAYS))
-            twin = matched(twins, where[is_quiet].assign(alarm=alarm[is_quiet]))
-            here = matched(part, where[during].assign(alarm=alarm[during]))
-            noticed, n = int(here["noticed"].sum()), len(part)
-            low, high = wilson(noticed, n)
-            shown = {
-                "kind": kind,
-                "strength": strength,
+    lines = []
+    for (labels, rule), alarm in said.items():
+        told = weeks.assign(alarm=alarm)
+        here = matched(part, told[during])
+        low, high = wilson(here["noticed"].sum(), len(part))
+        lines.append(
+            {
                 "labels": labels,
-                "rule": name.split("|")[-1],
-                "harmful": bool(part["harmful"].iloc[0]) if kind != "all" else None,
-                "accuracy_lost": part["accuracy_lost"].mean() if kind != "all" else np.nan,
-                "incidents": n,
-                "noticed": noticed / n,
+                "rule": rule,
+                "harmful": None if is_summary else part["harmful"].iloc[0],
+                "accuracy_lost": np.nan if is_summary else part["accuracy_lost"].mean(),
+                "incidents": len(part),
+                "noticed": here["noticed"].mean(),
                 "noticed_low": float(low),
                 "noticed_high": float(high),
-                "by_chance": twin["noticed"].mean(),
+                "by_chance": matched(twins, told[told["is_quiet"]])["noticed"].mean(),
                 "delay_weeks": here["delay_windows"].mean(),
                 "weeks_alarmed_per_100": 100 * alarm[during].mean(),
             }
-            yield shown | (row.to_dict() if kind == "all" else {})
+        )
+    lines = pd.DataFrame(lines)
+    return lines.merge(_board(part, weeks, said), on=["labels", "rule"]) if is_summary else lines
 
 
-def _ratio(seconds: pd.DataFrame) -> dict[str, float]:
+def _board(
+    ledger: pd.DataFrame, weeks: pd.DataFrame, said: dict[tuple[str, str], np.ndarray]
+) -> pd.DataFrame:
+    """Return the scoreboard of every rule, without prices."""
+    found = []
+    free = Prices(false_alarm=0, harmful_window=0)
+    for labels in {labels for labels, _ in said}:
+        rules = {
+            rule: weeks.assign(alarm=alarm)
+            for (of, rule), alarm in said.items()
+            if of == labels and rule not in (NEVER, ALWAYS)
+        }
+        found.append(scoreboard(ledger, rules, prices=free).assign(labels=labels))
+    return pd.concat(found).drop(columns=["cost", "cost_low", "cost_high"])
+
+
+def ratios(seconds: pd.DataFrame) -> dict[str, float]:
     """Return the processor time of each rule over ours, the median of the seeds."""
     by_seed = seconds.pivot(index="seed", columns="rules", values="seconds")
     base = by_seed["ours, 4 a year"]
@@ -494,7 +506,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.detection", description=__doc__.partition("\n")[0]
     )
-    parser.add_argument("--seeds", type=int, default=15)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes at a time")
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--folder", type=Path, help="where to keep the streams and the alarms")
     parser.add_argument("--out", type=Path)
@@ -503,6 +516,7 @@ def main(arguments: list[str] | None = None) -> int:
         table = measured(
             chosen.folder or Path(temporary),
             seeds=chosen.seeds,
+            jobs=chosen.jobs,
             peers=() if chosen.no_peers else PEERS,
         )
     show(table)
@@ -512,20 +526,31 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def measured(folder: Path, *, seeds: int, peers: tuple[str, ...]) -> pd.DataFrame:
-    """Return the table of ``scored`` of this many seeds, beside those peers that install."""
-    ledger = written(folder, seeds)
-    judge(folder, OURS, HERE)
+def measured(folder: Path, *, seeds: int, jobs: int = 1, peers: Sequence[str] = ()) -> pd.DataFrame:
+    """Return the table (``table_of``) of this many seeds, beside those peers that install."""
     names = [OURS]
     for peer in peers:
         try:
-            asked(peer, folder)
+            environment(peer)
             names.append(peer)
         except NotInstalled as why:
             print(why, file=sys.stderr)
-    alarms = pd.concat([pd.read_csv(folder / f"{name}.csv") for name in names])
-    seconds = pd.concat([pd.read_csv(folder / f"{name}-seconds.csv") for name in names])
-    return scored(ledger, alarms, seconds)
+    ledger = written(folder, seeds)
+    parts = [(name, folder, range(at, seeds, jobs)) for name in names for at in range(jobs)]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        for done in [pool.submit(_judged, *part) for part in parts]:
+            done.result()
+    told = [folder / f"{name}-{seed}" for name in names for seed in range(seeds)]
+    alarms = pd.concat([pd.read_csv(f"{each}.csv") for each in told])
+    seconds = pd.concat([pd.read_csv(f"{each}-seconds.csv") for each in told])
+    return table_of(ledger, alarms, seconds)
+
+
+def _judged(name: str, folder: Path, seeds: Sequence[int]) -> None:
+    if name == OURS:
+        judge(folder, OURS, HERE, seeds=seeds)
+    else:
+        asked(name, folder, seeds)
 
 
 def show(table: pd.DataFrame) -> None:

@@ -1,7 +1,7 @@
 """What the benchmark and its peers hand to one another: Parquet in, alarms in a CSV out.
 
 A peer's Python has neither this project's packages nor its pandas; so this needs pandas alone. A
-folder holds ``roles.json`` (which column is what), ``streams.csv`` (``stream, seed, kind``),
+folder holds ``roles.json`` (which column is what), ``streams.csv`` (``stream, seed``),
 ``reference-SEED.parquet`` and ``STREAM.parquet``.
 """
 
@@ -40,25 +40,19 @@ def roles_of(folder: Path) -> Roles:
     return Roles(**json.loads((folder / "roles.json").read_text()))
 
 
-def streams_by_seed(
-    folder: Path,
-) -> Iterator[tuple[int, pd.DataFrame, list[tuple[str, pd.DataFrame]]]]:
-    """Yield each seed with its reference and its streams by name, the quiet one first."""
+def streams_of(folder: Path, seed: int) -> tuple[pd.DataFrame, list[tuple[str, pd.DataFrame]]]:
+    """Return the reference of a seed and its streams by name, the quiet one first."""
     listed = pd.read_csv(folder / "streams.csv")
-    for seed, own in listed.groupby("seed"):
-        names = sorted(own["stream"], key=lambda name: (not name.endswith(QUIET), name))
-        reference = pd.read_parquet(folder / f"reference-{seed}.parquet")
-        yield (
-            seed,
-            reference,
-            [(name, pd.read_parquet(folder / f"{name}.parquet")) for name in names],
-        )
+    names = listed.loc[listed["seed"] == seed, "stream"]
+    names = sorted(names, key=lambda name: (not name.endswith(QUIET), name))
+    reference = pd.read_parquet(folder / f"reference-{seed}.parquet")
+    return reference, [(name, pd.read_parquet(folder / f"{name}.parquet")) for name in names]
 
 
 def weeks(frame: pd.DataFrame, time_column: str) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the rows of each week, by the date of its Monday (UTC)."""
     days = frame[time_column].dt.normalize()
-    monday = days - pd.to_timedelta(days.dt.weekday, unit="D")
+    monday = days - pd.to_timedelta(days.dt.day_of_week, unit="D")
     for start, rows in frame.groupby(monday):
         yield f"{start:%Y-%m-%d}", rows
 
@@ -70,15 +64,16 @@ Family = Callable[[pd.DataFrame, Roles], Callable[[pd.DataFrame], Alarms]]
 """Rules that share their work: of a reference, what judges the weeks of a frame."""
 
 
-def judge(folder: Path, name: str, families: dict[str, Family]) -> None:
-    """Judge every stream by every family of rules; write ``NAME.csv`` and ``NAME-seconds.csv``.
+def judge(folder: Path, name: str, families: dict[str, Family], *, seeds: Iterable[int]) -> None:
+    """Judge the streams of some seeds by every family of rules.
 
-    The seconds are of the processor: to fit to a reference and to judge the quiet stream after it,
-    without the reading of files.
+    Writes for each seed ``NAME-SEED.csv``, the alarms, and ``NAME-SEED-seconds.csv``: of the
+    processor, to fit to the reference and to judge the quiet stream, without the reading of files.
     """
     roles = roles_of(folder)
-    found, took = [], []
-    for seed, reference, streams in streams_by_seed(folder):
+    for seed in seeds:
+        reference, streams = streams_of(folder, seed)
+        found, took = [], []
         for family, fitted_to in families.items():
             began = time.process_time()
             rules = fitted_to(reference, roles)
@@ -86,5 +81,7 @@ def judge(folder: Path, name: str, families: dict[str, Family]) -> None:
                 found += [(stream, *each) for each in rules(frame)]
                 if stream.endswith(QUIET):
                     took.append((seed, family, time.process_time() - began))
-    pd.DataFrame(found, columns=ALARMS).to_csv(folder / f"{name}.csv", index=False)
-    pd.DataFrame(took, columns=SECONDS).to_csv(folder / f"{name}-seconds.csv", index=False)
+        pd.DataFrame(found, columns=ALARMS).to_csv(folder / f"{name}-{seed}.csv", index=False)
+        pd.DataFrame(took, columns=SECONDS).to_csv(
+            folder / f"{name}-{seed}-seconds.csv", index=False
+        )

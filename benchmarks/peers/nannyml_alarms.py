@@ -1,5 +1,5 @@
 """nannyml's defaults on the benchmark's streams: ``python -m benchmarks.peers.nannyml_alarms
-FOLDER`` in an environment of ``nannyml.txt``.
+FOLDER SEED …`` in an environment of ``nannyml.txt``.
 
 Windows are its weekly chunks. Thresholds are its own: three standard deviations of the reference's
 chunks around their mean, and no category that the reference lacks. Drift is its default distance,
@@ -127,4 +127,4 @@ FAMILIES: dict[str, Family] = {
 }
 
 if __name__ == "__main__":
-    judge(Path(sys.argv[1]), "nannyml", FAMILIES)
+    judge(Path(sys.argv[1]), "nannyml", FAMILIES, seeds=map(int, sys.argv[2:]))
