@@ -661,3 +661,19 @@ def test_a_column_of_any_type_is_not_apart_from_itself(name):
     assert (table["n_current"] == counts(binning, frame, "x").sum()).all()
     if table["n_current"].max() >= 30 and name not in ("float", "huge int"):
         assert table["value"].notna().all()
+
+
+def test_what_moved_most_is_told_with_its_shares_in_both_languages():
+    reference = pd.DataFrame({"purpose": ["home"] * 60 + ["school"] * 40})
+    current = pd.DataFrame({"purpose": ["home"] * 30 + ["school"] * 35 + ["boat"] * 35})
+    measure = Distances.of(reference, features=["purpose"])
+    sums = [measure.cells(each, np.zeros(100, dtype=int), 1)[0] for each in (current, reference)]
+    with using("en"):
+        assert measure.moved(0, *sums) == (
+            "What moved most: values never seen, from 0% to 35% of the values."
+        )
+    with using("pt"):
+        assert measure.moved(0, *sums).startswith(
+            "O que mais mudou: valores inéditos, de 0% para 35%"
+        )
+    assert measure.moved(0, 0 * sums[0], sums[1]) == ""

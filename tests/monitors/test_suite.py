@@ -254,7 +254,7 @@ def test_a_unit_that_changes_is_a_critical_alert_of_that_column_with_its_evidenc
     assert alert.window_start == LATER + pd.Timedelta("14D")
     assert "income, Jensen–Shannon distance: " in alert.evidence
     assert "beyond the threshold" in alert.evidence and "2 windows in a row" in alert.evidence
-    assert "quiet" in alert.evidence
+    assert "What moved most: " in alert.evidence and "quiet" in alert.evidence
     assert not [a for a in findings.alerts if a.feature == "region"]
 
 

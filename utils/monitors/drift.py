@@ -17,9 +17,9 @@ from scipy.special import stdtrit
 from utils.monitors import distances, windows
 from utils.monitors.intervals import checked_level, ratio
 from utils.monitors.measures import Line
-from utils.monitors.profile import Binning
+from utils.monitors.profile import OTHER, UNSEEN, Binning
 from utils.records import RESERVED_COLUMNS, measurements
-from utils.text import nearest, tr
+from utils.text import nearest, percent, tr
 
 MONITOR = "drift"
 
@@ -180,6 +180,29 @@ class Distances:
     def counts(self, current: np.ndarray) -> np.ndarray:
         found = [current[..., cells].sum(axis=-1) for cells in self._bins]
         return np.stack(found, axis=-1) if found else np.empty((*current.shape[:-1], 0))
+
+    def moved(self, line: int, current: np.ndarray, reference: np.ndarray) -> str:
+        """Return which of a feature's bins gained or lost the most, from sums of one window."""
+        bins, cells = self.binning.bins[line], self._bins[line]
+        now, before = current[cells], reference[cells]
+        if not now.sum() or not before.sum():
+            return ""
+        now, before = now / now.sum(), before / before.sum()
+        most = int(np.argmax(np.abs(now - before)))
+        label, was, became = _told(bins.labels[most]), percent(before[most]), percent(now[most])
+        return tr(
+            pt=f"O que mais mudou: {label}, de {was} para {became} dos valores.",
+            en=f"What moved most: {label}, from {was} to {became} of the values.",
+        )
+
+
+def _told(label: str) -> str:
+    """Return the name of a bin in the language in force."""
+    names = {
+        UNSEEN: tr(pt="valores inéditos", en="values never seen"),
+        OTHER: tr(pt="valores raros", en="rare values"),
+    }
+    return names.get(label, label)
 
 
 # ------------------------------------------------------------------------------- by window, a table
