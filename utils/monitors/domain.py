@@ -12,9 +12,10 @@ import pandas as pd
 from scipy.special import expit, logit, stdtrit
 
 from utils.monitors import windows
-from utils.monitors.drift import MONITOR, block_length, inputs
+from utils.monitors.drift import MONITOR, inputs
 from utils.monitors.intervals import checked_level, wilson
 from utils.monitors.profile import Binning
+from utils.monitors.rules import block_length
 from utils.records import measurements
 
 AUC = "domain_auc"

@@ -15,9 +15,10 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from utils.monitors import distances, windows
-from utils.monitors.intervals import checked_level, ratio
+from utils.monitors.intervals import ratio
 from utils.monitors.measures import Line
 from utils.monitors.profile import OTHER, UNSEEN, Binning
+from utils.monitors.rules import Rules
 from utils.records import RESERVED_COLUMNS, measurements
 from utils.text import nearest, percent, tr
 
@@ -58,24 +59,6 @@ def inputs(frame: pd.DataFrame, *, time_column: str = "event_time") -> list[str]
     """
     names = [str(each) for each in frame.columns]
     return [name for name in names if name != time_column and name not in RESERVED_COLUMNS]
-
-
-def block_length(block: windows.Length | None, *, window: windows.Length | None) -> int | None:
-    """Return the length of a block in microseconds; ``None`` where rows are independent.
-
-    Raises ``ValueError`` for a block that does not fit into the window.
-
-    >>> block_length("2D", window="1D")
-    Traceback (most recent call last):
-    ValueError: block='2D' is longer than window='1D'; it must fit into it
-    """
-    of_window = None if window is None else windows.length(window, argument="window")
-    if block is None:
-        return None
-    of_block = windows.length(block, argument="block")
-    if of_window is not None and of_block > of_window:
-        raise ValueError(f"block={block!r} is longer than window={window!r}; it must fit into it")
-    return windows.whole_microseconds(of_block)
 
 
 # ---------------------------------------------------------------------- as sums, for the dashboard
@@ -327,15 +310,6 @@ def quiet_drift(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rules:
-    minimum: int
-    level: float
-    draws: int
-    block: int | None  # microseconds
-    origin: int  # of the blocks, in microseconds since 1970
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Sample:
     """A feature in the reference or in a window, by unit: blocks of time, or one for all rows."""
 
@@ -374,7 +348,7 @@ def _by_window(
     """Return what is measured of each feature in each window, as measurements."""
     _check_names(metrics)
     metrics = list(dict.fromkeys(metrics))
-    rules = _rules(
+    rules = Rules.checked(
         minimum=minimum, level=level, draws=draws, block=block, window=window, start=start
     )
     seed = int(rng.integers(2**63))
@@ -447,32 +421,7 @@ def _check_kinds(metrics: Sequence[str], binning: Binning) -> None:
         )
 
 
-def _rules(
-    *,
-    minimum: int,
-    level: float,
-    draws: int,
-    block: windows.Length | None,
-    window: windows.Length | None,
-    start: windows.Moment | None,
-) -> _Rules:
-    for argument, number in (("minimum", minimum), ("draws", draws)):
-        if number < 1:
-            raise ValueError(f"{argument}={number!r}: at least 1 is needed")
-    origin = windows.ORIGIN if start is None else windows.moment(start, argument="start")
-    return _Rules(
-        minimum=minimum,
-        level=checked_level(level),
-        draws=draws,
-        block=block_length(block, window=window),
-        origin=windows.whole_microseconds(origin),
-    )
-
-
-# ------------------------------------------------------------------------------ reading the frames
-
-
-def _blocks(frame: pd.DataFrame, rules: _Rules, time_column: str) -> np.ndarray:
+def _blocks(frame: pd.DataFrame, rules: Rules, time_column: str) -> np.ndarray:
     """Return the block of each row, from 0; all are in one where it is rows that are resampled."""
     if rules.block is None or not len(frame):
         return np.zeros(len(frame), dtype=np.int64)
@@ -567,7 +516,7 @@ class _Held:
     is_grid: bool = False  # made of sums of counts, so that no count need be whole
 
     def drawn(
-        self, counts: np.ndarray, *, like: _Sample, rules: _Rules, rng: np.random.Generator
+        self, counts: np.ndarray, *, like: _Sample, rules: Rules, rng: np.random.Generator
     ) -> np.ndarray:
         """Return counts (draws × cells) of samples of these units, each as large as ``like``."""
         if rules.block is not None:
@@ -587,7 +536,7 @@ def _measured(
     current: _Sample,
     *,
     kind: str,
-    rules: _Rules,
+    rules: Rules,
     rng: np.random.Generator,
 ) -> _Estimates:
     """Return the value of each metric, and its interval."""
@@ -622,7 +571,7 @@ def _quiet(
     current: _Sample,
     *,
     kind: str,
-    rules: _Rules,
+    rules: Rules,
     rng: np.random.Generator,
 ) -> _Estimates:
     """Return the mean and the range of each distance between samples of the reference."""

@@ -13,13 +13,13 @@ import pandas as pd
 from utils.monitors import windows
 from utils.monitors.intervals import (
     bootstrap_t,
-    checked_level,
     difference,
     ratio,
     resampled_weights,
     wilson,
 )
 from utils.monitors.measures import Line, sums
+from utils.monitors.rules import Rules
 from utils.records import measurements
 from utils.text import nearest
 
@@ -464,7 +464,7 @@ def fairness(
     demographic_parity_difference          0.5 0.43  0.57        400
     """
     chosen = _chosen(metrics)
-    rules = _Rules.checked(
+    rules = Rules.checked(
         minimum=minimum, level=level, draws=draws, block=block, window=window, start=start
     )
     as_of = windows.moment(known_as_of, argument="known_as_of")
@@ -553,46 +553,6 @@ def known_frame(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Rules:
-    """How a window is measured."""
-
-    minimum: int
-    level: float
-    draws: int
-    block: int | None  # microseconds
-    origin: int  # of the blocks, in microseconds since 1970
-
-    @classmethod
-    def checked(
-        cls,
-        *,
-        minimum: int,
-        level: float,
-        draws: int,
-        block: windows.Length | None,
-        window: windows.Length | None,
-        start: windows.Moment | None,
-    ) -> _Rules:
-        for argument, number in (("minimum", minimum), ("draws", draws)):
-            if number < 1:
-                raise ValueError(f"{argument}={number!r}: at least 1 is needed")
-        step = None if window is None else windows.length(window, argument="window")
-        of_block = None if block is None else windows.length(block, argument="block")
-        if step is not None and of_block is not None and of_block > step:
-            raise ValueError(
-                f"block={block!r} is longer than window={window!r}; it must fit into it"
-            )
-        origin = windows.ORIGIN if start is None else windows.moment(start, argument="start")
-        return cls(
-            minimum=minimum,
-            level=checked_level(level),
-            draws=draws,
-            block=None if of_block is None else windows.whole_microseconds(of_block),
-            origin=windows.whole_microseconds(origin),
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Shares:
     """A rate of several groups of rows: how many succeed, of how many.
 
@@ -633,7 +593,7 @@ class _Counted:
 
     @classmethod
     def of(
-        cls, rows: _Rows, time: np.ndarray, *, n_groups: int, rules: _Rules, seed: list[int]
+        cls, rows: _Rows, time: np.ndarray, *, n_groups: int, rules: Rules, seed: list[int]
     ) -> _Counted:
         if rules.block is None:
             block, n_blocks, weights = np.zeros(len(time), dtype=np.int64), 1, None

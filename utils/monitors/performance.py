@@ -22,6 +22,7 @@ from utils.monitors.intervals import (
     wilson,
 )
 from utils.monitors.metrics import COVERAGE, METRICS, Estimator, Metric, Rows
+from utils.monitors.rules import Rules
 from utils.records import measurements
 
 Task = Literal["classification", "regression"]
@@ -216,17 +217,6 @@ def _check_names(metrics: Sequence[str] | None, *, task: Task) -> None:
 # ------------------------------------------------------------------------------------- measuring
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rules:
-    """How a window is measured."""
-
-    minimum: int
-    level: float
-    draws: int
-    block: int | None  # microseconds
-    origin: int  # of the blocks, in microseconds since 1970
-
-
 @dataclass(frozen=True)
 class _Estimate:
     value: float = np.nan
@@ -234,7 +224,7 @@ class _Estimate:
     high: float = np.nan
 
 
-def _units(rows: Rows, rules: _Rules) -> tuple[np.ndarray, int]:
+def _units(rows: Rows, rules: Rules) -> tuple[np.ndarray, int]:
     """Return what is resampled: the unit of each row, and how many there are."""
     if rules.block is None:
         return np.arange(len(rows)), len(rows)
@@ -243,7 +233,7 @@ def _units(rows: Rows, rules: _Rules) -> tuple[np.ndarray, int]:
 
 
 def _estimates(
-    rows: Rows, metrics: Mapping[str, Metric], *, rules: _Rules, seed: list[int]
+    rows: Rows, metrics: Mapping[str, Metric], *, rules: Rules, seed: list[int]
 ) -> dict[str, _Estimate]:
     """Return the estimates of metrics that use the same columns, on rows that have them all."""
     units, n_units = _units(rows, rules)
@@ -265,7 +255,7 @@ def _estimates(
     return {name: _Estimate(values[name], *intervals[name]) for name in metrics}
 
 
-def _is_resampled(metric: Metric, rules: _Rules) -> bool:
+def _is_resampled(metric: Metric, rules: Rules) -> bool:
     return metric.share is None or rules.block is not None
 
 
@@ -310,7 +300,7 @@ def _interval(
 
 
 def _measured(
-    rows: Rows, metrics: Mapping[str, Metric], rules: _Rules, *, seed: list[int]
+    rows: Rows, metrics: Mapping[str, Metric], rules: Rules, *, seed: list[int]
 ) -> Iterator[dict[str, Any]]:
     """Yield what is measured of the rows of one window and group."""
     for uses in dict.fromkeys(metric.uses for metric in metrics.values()):
@@ -418,7 +408,7 @@ def performance(
         group_column=group_column,
     )
     as_of = windows.moment(known_as_of, argument="known_as_of")
-    rules = _rules(
+    rules = Rules.checked(
         minimum=minimum, level=level, draws=draws, block=block, window=window, start=start
     )
     seed = int(rng.integers(2**63))
@@ -445,32 +435,6 @@ def performance(
             here = {"group": group, "window_start": start_us, "window_end": end_us}
             found += [here | each for each in _measured(inside, chosen, rules, seed=seed_here)]
     return _table(found, order=list(chosen), as_of=as_of)
-
-
-def _rules(
-    *,
-    minimum: int,
-    level: float,
-    draws: int,
-    block: windows.Length | None,
-    window: windows.Length | None,
-    start: windows.Moment | None,
-) -> _Rules:
-    for argument, number in (("minimum", minimum), ("draws", draws)):
-        if number < 1:
-            raise ValueError(f"{argument}={number!r}: at least 1 is needed")
-    step = None if window is None else windows.length(window, argument="window")
-    of_block = None if block is None else windows.length(block, argument="block")
-    if step is not None and of_block is not None and of_block > step:
-        raise ValueError(f"block={block!r} is longer than window={window!r}; it must fit into it")
-    origin = windows.ORIGIN if start is None else windows.moment(start, argument="start")
-    return _Rules(
-        minimum=minimum,
-        level=checked_level(level),
-        draws=draws,
-        block=None if of_block is None else windows.whole_microseconds(of_block),
-        origin=windows.whole_microseconds(origin),
-    )
 
 
 def _table(
