@@ -193,7 +193,7 @@ class _Routes:
 
     async def _answer(self, rows: Rows, **about: Any) -> Answer:
         answer = await self.batcher.submit(self.endpoint.request(rows, **about))
-        self.metrics.count_answer(rows.count, stored=self.endpoint.capture)
+        self.metrics.count_answer(rows.count, stored=answer.captured)
         return answer
 
     def _still_open(self) -> None:

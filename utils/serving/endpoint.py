@@ -35,6 +35,7 @@ from utils.serving.rules import Broken, shown
 from utils.store import Store, StoreUnavailable
 
 if TYPE_CHECKING:
+    from utils.serving.guard import DiskGuard
     from utils.serving.models import Scorer
 
 MAX_ROWS = 10_000
@@ -73,19 +74,21 @@ class Answer:
     """What a request gets: one id and one prediction a row.
 
     ``scores`` are probabilities of the positive class, or ``None`` where the model has none.
+    ``captured`` says whether it is in the store.
     """
 
     prediction_ids: Sequence[str]
     predictions: Sequence[Any]
     scores: Sequence[float] | None = None
+    captured: bool = True
 
 
 class Endpoint:
     """A model in service under a deployment of a store.
 
     ``capture=False`` answers without storing, so nothing can be monitored, and a retry is scored
-    anew. ``clock`` says what time it is for predictions that come without a time of their own.
-    Safe to share between threads.
+    anew. With a ``guard`` that is so while the disk has no room. ``clock`` says what time it is for
+    predictions that come without a time of their own. Safe to share between threads.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Endpoint:
         *,
         clock: Callable[[], datetime] = utc_now,
         capture: bool = True,
+        guard: DiskGuard | None = None,
         max_rows: int = MAX_ROWS,
     ) -> None:
         if max_rows < 1:
@@ -105,6 +109,7 @@ class Endpoint:
         self.store = store
         self.deployment = deployment
         self.capture = capture
+        self.guard = guard
         self.max_rows = max_rows
         self._clock = clock
         self._one_at_a_time = threading.Lock()
@@ -308,8 +313,8 @@ class Endpoint:
         self, requests: Sequence[Request], answers: Sequence[Answer]
     ) -> Sequence[Answer]:
         """Store requests with their answers in one transaction; return what is stored."""
-        if not self.capture:
-            return answers
+        if not self.capture or not (self.guard is None or self.guard.has_room()):
+            return [replace(answer, captured=False) for answer in answers]
         rows = [
             row
             for request, answer in zip(requests, answers, strict=True)
