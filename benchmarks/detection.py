@@ -138,9 +138,12 @@ FAMILIES = {
 def written(folder: Path, seeds: int) -> pd.DataFrame:
     """Write the streams of all seeds into a folder, and return their ledger, a row a stream.
 
-    Beside the columns of a ledger it has ``stream``, ``seed``, ``of`` (the kind) and
-    ``accuracy_lost``, in points, against the same weeks without the incident.
+    Beside the columns of a ledger it has ``stream``, ``seed`` and ``accuracy_lost``, in points,
+    against the same weeks without the incident. A ledger of as many seeds that is there is read.
     """
+    kept = folder / f"ledger-of-{seeds}.parquet"
+    if kept.exists():
+        return pd.read_parquet(kept)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "roles.json").write_text(json.dumps(asdict(ROLES)))
     ledger = pd.concat([_written(folder, seed) for seed in range(seeds)], ignore_index=True)
@@ -148,6 +151,7 @@ def written(folder: Path, seeds: int) -> pd.DataFrame:
         ["stream", "seed"]
     ].to_dict("records")
     pd.DataFrame(listed).to_csv(folder / "streams.csv", index=False)
+    ledger.to_parquet(kept)
     return ledger
 
 
@@ -353,25 +357,23 @@ def table_of(ledger: pd.DataFrame, alarms: pd.DataFrame, seconds: pd.DataFrame) 
     laid = laid_end_to_end(ledger)
     weeks = weeks_of(laid)
     said = said_of(alarms, weeks)
-    parts = [("all", np.nan, laid)]
-    parts += [(*key, part) for key, part in laid.groupby(["kind", "strength"], sort=False)]
-    table = pd.concat(
-        _part(part, weeks, said, is_summary=kind == "all").assign(kind=kind, strength=strength)
-        for kind, strength, part in parts
-    )
-    ratio = table["rule"].map(ratios(seconds)).where(table["kind"].eq("all"))
-    table = table.assign(processor_ratio=ratio.round(2))
-    first = ["kind", "strength", "labels", "rule"]
+    each = pd.concat(_noticed(laid, weeks, *rule) for rule in said.items())
+    by_kind = shares(each, ["kind", "strength", "labels", "rule", "harmful"])
+    summary = shares(each, ["labels", "rule"]).merge(board(laid, weeks, said))
+    ratio = summary["rule"].map(ratios(seconds)).round(2)
+    summary = summary.drop(columns="accuracy_lost").assign(kind="all", processor_ratio=ratio)
     order = {
         "kind": ["all", *KINDS],
         "labels": ["before", "after"],
         "rule": [*FAMILIES, NEVER, ALWAYS],
     }
-    return table.sort_values(
+    first = ["kind", "strength", "labels", "rule", "harmful"]
+    table = pd.concat([by_kind, summary]).sort_values(
         ["kind", "labels", "strength", "rule"],
         key=lambda values: values.map(order[values.name].index) if values.name in order else values,
         ignore_index=True,
-    )[[*first, *table.columns.drop(first)]]
+    )
+    return table[[*first, *table.columns.drop(first)]]
 
 
 def laid_end_to_end(ledger: pd.DataFrame) -> pd.DataFrame:
@@ -434,45 +436,45 @@ def said_of(alarms: pd.DataFrame, weeks: pd.DataFrame) -> dict[tuple[str, str], 
     return said
 
 
-def _part(
-    part: pd.DataFrame,
-    weeks: pd.DataFrame,
-    said: dict[tuple[str, str], np.ndarray],
-    *,
-    is_summary: bool,
+def _noticed(
+    laid: pd.DataFrame, weeks: pd.DataFrame, rule: tuple[str, str], alarm: np.ndarray
 ) -> pd.DataFrame:
-    """Return the line of each rule on some of the incidents."""
-    during = weeks["stream"].isin(part["stream"]).to_numpy()
-    twins = part.assign(
-        start=part["start"] - part["shift"] + part["twin_shift"],
-        end=part["end"] - part["shift"] + part["twin_shift"],
+    """Return what a rule made of each incident, and of its weeks in the quiet stream."""
+    told = weeks.assign(alarm=alarm)
+    twins = laid.assign(
+        start=laid["start"] - laid["shift"] + laid["twin_shift"],
+        end=laid["end"] - laid["shift"] + laid["twin_shift"],
     )
-    lines = []
-    for (labels, rule), alarm in said.items():
-        told = weeks.assign(alarm=alarm)
-        here = matched(part, told[during])
-        low, high = wilson(here["noticed"].sum(), len(part))
-        lines.append(
-            {
-                "labels": labels,
-                "rule": rule,
-                "harmful": None if is_summary else part["harmful"].iloc[0],
-                "accuracy_lost": np.nan if is_summary else part["accuracy_lost"].mean(),
-                "incidents": len(part),
-                "noticed": here["noticed"].mean(),
-                "noticed_low": float(low),
-                "noticed_high": float(high),
-                "by_chance": matched(twins, told[told["is_quiet"]])["noticed"].mean(),
-                "delay_weeks": here["delay_windows"].mean(),
-                "weeks_alarmed_per_100": 100 * alarm[during].mean(),
-            }
-        )
-    lines = pd.DataFrame(lines)
-    return lines.merge(_board(part, weeks, said), on=["labels", "rule"]) if is_summary else lines
+    alarmed = told.groupby("stream")["alarm"].sum()
+    return matched(laid, told).assign(
+        labels=rule[0],
+        rule=rule[1],
+        accuracy_lost=laid["accuracy_lost"].to_numpy(),
+        by_chance=matched(twins, told[told["is_quiet"]])["noticed"],
+        weeks_alarmed=alarmed[laid["stream"]].to_numpy(),
+    )
 
 
-def _board(
-    ledger: pd.DataFrame, weeks: pd.DataFrame, said: dict[tuple[str, str], np.ndarray]
+def shares(each: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return of incidents, grouped, which share was noticed, by chance too, and how late."""
+    found = each.groupby(by, sort=False, as_index=False).agg(
+        accuracy_lost=("accuracy_lost", "mean"),
+        incidents=("noticed", "size"),
+        noticed=("noticed", "mean"),
+        by_chance=("by_chance", "mean"),
+        delay_weeks=("delay_windows", "mean"),
+        weeks=("n_windows", "sum"),
+        weeks_alarmed=("weeks_alarmed", "sum"),
+    )
+    low, high = wilson((found["noticed"] * found["incidents"]).round(), found["incidents"])
+    found.insert(found.columns.get_loc("noticed") + 1, "noticed_low", low)
+    found.insert(found.columns.get_loc("noticed") + 2, "noticed_high", high)
+    per_100 = 100 * found["weeks_alarmed"] / found["weeks"]
+    return found.assign(weeks_alarmed_per_100=per_100).drop(columns=["weeks", "weeks_alarmed"])
+
+
+def board(
+    laid: pd.DataFrame, weeks: pd.DataFrame, said: dict[tuple[str, str], np.ndarray]
 ) -> pd.DataFrame:
     """Return the scoreboard of every rule, without prices."""
     found = []
@@ -483,7 +485,7 @@ def _board(
             for (of, rule), alarm in said.items()
             if of == labels and rule not in (NEVER, ALWAYS)
         }
-        found.append(scoreboard(ledger, rules, prices=free).assign(labels=labels))
+        found.append(scoreboard(laid, rules, prices=free).assign(labels=labels))
     return pd.concat(found).drop(columns=["cost", "cost_low", "cost_high"])
 
 
@@ -509,7 +511,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--jobs", type=int, default=1, help="how many processes at a time")
     parser.add_argument("--no-peers", action="store_true")
-    parser.add_argument("--folder", type=Path, help="where to keep the streams and the alarms")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where streams and alarms are kept; those that are there already are not made anew",
+    )
     parser.add_argument("--out", type=Path)
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
@@ -547,10 +553,11 @@ def measured(folder: Path, *, seeds: int, jobs: int = 1, peers: Sequence[str] = 
 
 
 def _judged(name: str, folder: Path, seeds: Sequence[int]) -> None:
+    left = [seed for seed in seeds if not (folder / f"{name}-{seed}-seconds.csv").exists()]
     if name == OURS:
-        judge(folder, OURS, HERE, seeds=seeds)
-    else:
-        asked(name, folder, seeds)
+        judge(folder, OURS, HERE, seeds=left)
+    elif left:
+        asked(name, folder, left)
 
 
 def show(table: pd.DataFrame) -> None:
