@@ -394,6 +394,25 @@ def test_estimates_over_time_say_when_something_began():
 COUNTS = pd.DataFrame({"repaid": [0, 8, 9], "default": [0, 3, 1], "refused": [7, 0, 0]})
 
 
+def test_a_distribution_of_numbers_is_two_steps_and_marks_their_widest_gap():
+    shares = pd.DataFrame(
+        {"value": [1, 2, 3], "reference": [0.2, 0.3, 1.0], "current": [0.1, 0.7, 1.0]}
+    )
+    with using("en"):
+        ax = plots.plot_distribution(shares, feature="wait_min")
+    assert [line.get_ydata().tolist() for line in ax.lines] == [[0.2, 0.3, 1.0], [0.1, 0.7, 1.0]]
+    assert ax.collections[0].get_segments()[0].tolist() == [[2.0, 0.3], [2.0, 0.7]]
+    assert [text.get_text() for text in ax.texts] == ["0.4"]
+
+
+def test_a_distribution_of_text_has_two_points_for_each_value():
+    shares = pd.DataFrame({"bin": ["a", "b"], "reference": [0.6, 0.4], "current": [0.5, 0.5]})
+    ax = plots.plot_distribution(shares, feature="desk", title="As it was")
+    assert [line.get_xdata().tolist() for line in ax.lines] == [[0.6, 0.4], [0.5, 0.5]]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"]
+    assert (ax.get_xlabel(), ax.get_title(loc="left")) == ("desk", "As it was")
+
+
 def test_parts_stand_on_one_another_and_what_is_not_known_is_hatched():
     ax = plots.plot_stacked(
         COUNTS, edges=[0, 35, 70, 105], hidden="refused", since=(35, "yes"), **AXES

@@ -991,6 +991,56 @@ def plot_shares(
     return ax
 
 
+def plot_distribution(
+    compared: pd.DataFrame, *, feature: str, title: str | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw a feature as two descriptions of it tell: the reference in grey, what is now in blue.
+
+    ``compared`` is of numbers (``value, reference, current``: the share at or below each value; the
+    widest gap is marked) or of text (``bin, reference, current``: the share of each). Whether a gap
+    is more than chance is not drawn.
+
+    >>> shares = pd.DataFrame({"value": [1, 2, 3], "reference": [0.2, 0.6, 1.0],
+    ...                        "current": [0.5, 0.7, 1.0]})
+    >>> ax = plot_distribution(shares, feature="wait_min")
+    >>> len(ax.texts), ax.get_xlabel()
+    (1, 'wait_min')
+    >>> plt.close(ax.figure)
+    """
+    with _drawing(ax, title) as ax:
+        if "value" in compared:
+            was = {"color": GREY, "linestyle": "--", "linewidth": 1.4}
+            ax.step(compared["value"], compared["reference"], where="post", **was)
+            ax.step(compared["value"], compared["current"], where="post", color=BLUE)
+            gap = (compared["current"] - compared["reference"]).abs()
+            widest = compared.loc[gap.idxmax()]
+            ax.vlines(
+                widest["value"],
+                *sorted(widest[["reference", "current"]]),
+                color=VERMILLION,
+                linewidth=3,
+            )
+            place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+            at = (widest["value"], widest[["reference", "current"]].mean())
+            ax.annotate(number(round(gap.max(), 2)), at, color=VERMILLION, **place)
+            ax.set_ylim(0, 1.02)
+            shares = ax.yaxis
+        else:
+            at = -np.arange(len(compared))
+            ax.hlines(at, compared["reference"], compared["current"], color="#B0B0B0")
+            look = {"color": GREY, "markerfacecolor": "white"}
+            ax.plot(compared["reference"], at, "o", **look)
+            ax.plot(compared["current"], at, "o", color=BLUE)
+            ax.set_yticks(at, [textwrap.shorten(str(each), 18) for each in compared["bin"]])
+            ax.set(xlim=(0, None), ylim=(-len(compared) + 0.4, 0.6))
+            ax.grid(visible=False, axis="y")
+            ax.grid(axis="x")
+            shares = ax.xaxis
+        shares.set_major_formatter(FuncFormatter(lambda share, _: percent(round(share, 10))))
+        ax.set_xlabel(feature)
+    return ax
+
+
 # ---------------------------------------------------------------------------------------- showing
 
 MAX_BYTES = 60_000

@@ -17,6 +17,7 @@ from utils.monitors.constraints import (
     MonitoringConfig,
     Statistics,
     baseline_drift,
+    compared,
     constraint_violations,
     statistics,
     suggested_constraints,
@@ -430,3 +431,36 @@ def test_what_cannot_be_compared_has_no_distance():
 
 def test_the_buckets_of_text_are_plain_data():
     assert described(["a"]).categories == (CategoryBucket(value="a", count=1),)
+
+
+# ------------------------------------------------------------------------------ side by side
+
+
+def test_the_widest_gap_of_two_compared_numbers_is_their_distance():
+    one, other = visits(seed=1), visits(150, seed=2)
+    for name in ("wait_min", "distance_km"):
+        a, b = (described(frame[name]) for frame in (one, other))
+        table = compared(a, b)
+        gap = (table["current"] - table["reference"]).abs().max()
+        assert gap == pytest.approx(baseline_drift(a, b, config=SIMPLE))
+        assert gap == pytest.approx(ks_2samp(one[name], other[name]).statistic)
+        assert table["value"].is_monotonic_increasing
+        assert table[["reference", "current"]].iloc[-1].to_list() == pytest.approx([1, 1])
+
+
+def test_text_is_compared_by_its_shares_the_commonest_first():
+    table = compared(described(["a", "c", "c", "c"]), described(["b", "a", "b", "b", "b"]))
+    assert table.to_dict("list") == {
+        "bin": ["b", "a", "c"],
+        "reference": [0.8, 0.2, 0.0],
+        "current": [0.0, 0.25, 0.75],
+    }
+
+
+def test_what_has_no_values_or_another_type_is_not_compared():
+    with pytest.raises(ValueError, match="current: x is of another type"):
+        compared(described(["a"]), described([1.0]))
+    nothing = replace(described([1.0]), buckets=(), sketch=((),))
+    with pytest.raises(ValueError, match="baseline: x has no values"):
+        compared(described([1.0]), nothing)
+    assert np.isnan(baseline_drift(described([1.0]), nothing, config=SIMPLE))
