@@ -152,6 +152,25 @@ def test_the_four_questions_are_answered():
     )
 
 
+def test_a_line_whose_threshold_no_value_can_pass_is_counted():
+    rows = [
+        *line("drift", "jensen_shannon", [0.9], feature="a", threshold_high=1.2),
+        *line("drift", "jensen_shannon", [0.9], feature="b", threshold_high=0.95),
+        *line("performance", "accuracy", [0.1], threshold_low=-0.1),
+        *line("performance", "mae", [9.0], threshold_high=88.0),
+        *line("quality", "null_value_rate", [0.1], feature="a", threshold_low=-1, threshold_high=2),
+        *line(
+            "quality", "null_value_rate", [0.1], feature="b", threshold_low=0.1, threshold_high=2
+        ),
+        *line("quality", "null_value_rate", [0.1], feature="c"),
+    ]
+    assert (
+        "Lines that cannot alarm, since their threshold lies beyond what is possible: 3. A longer "
+        "reference or a larger budget gives them sight."
+    ) in report(rows, []).answers[2].lines
+    assert not any("cannot alarm" in each for each in report().answers[2].lines)
+
+
 def test_where_nothing_was_found_nothing_is_to_be_done():
     made = quiet()
     assert said(made, 0) == "Nothing beyond what varies when nothing changes."
@@ -176,8 +195,9 @@ def test_what_is_measured_is_told_from_what_is_estimated(monitor, says):
 
 def test_without_labels_and_scores_nobody_claims_that_all_is_well():
     rows = line("drift", "jensen_shannon", [0.05], feature="amount")
-    for made in (report(rows, []), report([*rows, *line("performance", "accuracy", [NAN])], [])):
-        assert said(made, 1).startswith("Whether the model answers worse is not known")
+    assert "without labels and without scores" in said(report(rows, []), 1)
+    silent = line("performance", "accuracy", [NAN])
+    assert "no window has enough rows to judge" in said(report([*rows, *silent], []), 1)
 
 
 def test_an_estimate_without_labels_says_what_it_assumes():

@@ -17,6 +17,21 @@ from utils.text import date, metric_name, number, tr
 KEYS = ["monitor", "metric", "feature", "group"]
 """What tells one line of the dashboard from another."""
 
+SHARES = (
+    "accuracy",
+    "balanced_accuracy",
+    "brier",
+    "f1",
+    "hellinger",
+    "jensen_shannon",
+    "macro_f1",
+    "precision",
+    "recall",
+    "roc_auc",
+    "specificity",
+)
+"""Metrics that lie in 0..1, beside those whose name ends in ``_rate`` or ``_share``."""
+
 OF_A_CASE = ["monitor", "feature", "group"]
 """What the lines of a case have in common."""
 
@@ -305,9 +320,8 @@ def _matters(found: Sequence[Case], measurements: pd.DataFrame, *, labelled: boo
         "; ".join(_by_monitor([case for case in found if case.worst.monitor in monitors], 3))
         for monitors in (MEASURED, ESTIMATED, FAIRNESS)
     )
-    judged = measurements[
-        measurements["monitor"].isin([*MEASURED, *ESTIMATED]) & measurements["value"].notna()
-    ]
+    of_answers = measurements[measurements["monitor"].isin([*MEASURED, *ESTIMATED])]
+    judged = of_answers[of_answers["value"].notna()]
     if measured:
         yield tr(
             pt=f"Sim: medido com rótulos, o modelo responde pior ({measured}).",
@@ -323,12 +337,19 @@ def _matters(found: Sequence[Case], measurements: pd.DataFrame, *, labelled: boo
             pt=f"Os grupos são tratados de modo mais desigual ({unfair}).",
             en=f"Groups are treated more unequally ({unfair}).",
         )
-    if judged.empty:
+    if of_answers.empty:
         yield tr(
             pt="Se o modelo responde pior não se sabe: sem rótulos e sem escores, o desempenho não "
             "se mede nem se estima.",
             en="Whether the model answers worse is not known: without labels and without scores, "
             "performance is neither measured nor estimated.",
+        )
+    elif judged.empty:
+        yield tr(
+            pt="Se o modelo responde pior não se sabe: nenhuma janela tem linhas bastantes para "
+            "julgar; janelas mais longas teriam.",
+            en="Whether the model answers worse is not known: no window has enough rows to judge; "
+            "longer windows would.",
         )
     elif not (measured or estimated):
         yield tr(
@@ -354,6 +375,14 @@ def _sure(measurements: pd.DataFrame, false_alarms_per_year: float) -> Iterator[
         en=f"The thresholds of all {lines} lines were calibrated together, on the reference, for "
         f"{budget} false alarms a year on the whole dashboard.",
     )
+    blind = _cannot_alarm(measurements)
+    if blind:
+        yield tr(
+            pt=f"Linhas que não podem ter alarme, porque o seu limiar está além do possível: "
+            f"{number(blind)}. Uma referência mais longa ou um orçamento maior lhes dá vista.",
+            en=f"Lines that cannot alarm, since their threshold lies beyond what is possible: "
+            f"{number(blind)}. A longer reference or a larger budget gives them sight.",
+        )
     silent = int(measurements["value"].isna().sum())
     if silent:
         of_all = number(len(measurements))
@@ -362,6 +391,19 @@ def _sure(measurements: pd.DataFrame, false_alarms_per_year: float) -> Iterator[
             en=f"Measurements with too little data, which say nothing: {number(silent)} of "
             f"{of_all}.",
         )
+
+
+def _cannot_alarm(measurements: pd.DataFrame) -> int:
+    """Return how many lines of shares have thresholds that no share can pass."""
+    is_share = measurements["metric"].isin(SHARES) | measurements["metric"].str.endswith(
+        ("_rate", "_share")
+    )
+    limits = measurements[is_share].groupby(KEYS)[["threshold_low", "threshold_high"]].median()
+    there = limits.notna().any(axis=1)
+    too_high, too_low = limits["threshold_high"] >= 1, limits["threshold_low"] <= 0
+    high = limits["threshold_high"].isna() | too_high
+    low = limits["threshold_low"].isna() | too_low
+    return int((there & high & low).sum())
 
 
 def _to_do(found: Sequence[Case]) -> tuple[str, ...]:
