@@ -151,7 +151,7 @@ def line_name(line: object) -> str:
 def _measured(line: object) -> str:
     name = metric_name(line.metric)
     if line.monitor == "estimated_performance":
-        return tr(pt=f"{name}, estimado", en=f"{name}, estimated")
+        return tr(pt=f"{name} (estimativa)", en=f"{name} (estimate)")
     return name
 
 
