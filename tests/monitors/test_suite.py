@@ -233,9 +233,9 @@ def test_a_short_reference_says_so(rng):
     short = suite.fitted(traffic(3, rng=rng), INPUTS, rng=rng, false_alarms_per_year=1)
     assert short.least_budget > 5
     with using("en"):
-        assert "too short for 1 false alarm(s) a year" in short.notes[-1]
+        assert "too short for a budget of 1 a year" in short.notes[-1]
     with using("pt"):
-        assert "curta para 1 alarme(s) falso(s) por ano" in short.notes[-1]
+        assert "curta para um orçamento de 1 por ano" in short.notes[-1]
     long = suite.fitted(traffic(60, rng=rng), INPUTS, rng=rng, false_alarms_per_year=4)
     assert len(long.notes) <= 1
 
@@ -320,3 +320,34 @@ def test_the_monitors_of_a_copy_with_another_budget_share_what_was_learned(monit
     loose = replace(monitors, false_alarms_per_year=20.0)
     tight, wide = (m.run(current).measurements["threshold_high"] for m in (loose, monitors))
     assert (tight.dropna() <= wide.dropna()).all()
+
+
+def test_many_classes_with_groups_are_watched_without_a_positive_one(rng):
+    frame = traffic(20, rng=rng)
+    names = np.array(["no", "maybe", "yes"])
+    frame["prediction"] = names[np.digitize(frame["score"], [0.3, 0.6])]
+    frame["label"] = np.where(rng.random(len(frame)) < 0.7, frame["prediction"], "maybe")
+    roles = replace(ROLES, score_column=None, group_columns=("region",), features=("income",))
+    lines = suite.fitted(frame, roles, rng=rng).lines
+    assert {"performance", "label_drift"} <= {line.monitor for line in lines}
+    assert "fairness" not in {line.monitor for line in lines}
+
+
+def test_no_threshold_lies_where_no_value_can_be(rng):
+    short = suite.fitted(traffic(3, rng=rng, rows_a_week=40), ROLES, rng=rng)
+    table = short.run(traffic(3, rng=rng, start=LATER, rows_a_week=40)).measurements
+    assert not np.isinf(table[["threshold_low", "threshold_high"]]).any().any()
+    shares = table[table["metric"].str.endswith(("_rate", "_share", "accuracy"))]
+    assert not (shares["threshold_high"] >= 1).any() and not (shares["threshold_low"] <= 0).any()
+
+
+def test_regular_traffic_that_ends_within_a_window_has_its_usual_volume(rng):
+    times = pd.date_range("2024-01-01", periods=4 * 7 * 30, freq="6h", tz="UTC")
+    frame = pd.DataFrame({"event_time": times, "x": rng.normal(size=len(times))})
+    roles = suite.Roles(time_column="event_time", features=("x",))
+    monitors = suite.fitted(frame[: 4 * 7 * 26], roles, rng=rng)
+    for ends in (4 * 7 * 27 + 5, 4 * 7 * 28 + 9):
+        table = monitors.run(frame[4 * 7 * 26 : ends]).measurements
+        volume = table[table["metric"].eq("volume")]
+        assert volume["value"].tolist() == pytest.approx([1.0] * len(volume), rel=0.06)
+        assert not volume["alarm"].any()

@@ -112,9 +112,12 @@ def counted(
 ) -> Counted:
     """Return the sums of a frame in order of time, which has rows.
 
-    ``until`` is where what was recorded ends, in microseconds, the last row unless given.
+    ``until`` is where what was recorded ends, in microseconds; unless given, when the next row
+    after the last one was to be expected, or the last one's window ends.
     """
     times = windows.times(frame, time_column, argument="time_column")
+    if until is None:
+        until = _expected_next(times, grid)
     part = grid.place(times, parts=n_slices)
     first = int(part[0]) // n_slices
     part = (part - first * n_slices).astype(np.intp)
@@ -135,6 +138,15 @@ def counted(
         cells=cells.reshape(n_blocks, n_slices, -1),
         covered=covered.reshape(n_blocks, n_slices),
     )
+
+
+def _expected_next(times: np.ndarray, grid: Grid) -> int:
+    """Return when the next row was to be expected, at most the end of the last one's window."""
+    last = int(times[-1])
+    gap = int(np.median(np.diff(times))) if len(times) > 1 else 0
+    origin = windows.whole_microseconds(windows.ORIGIN)
+    end = origin + ((last - origin) // grid.window + 1) * grid.window
+    return min(last + max(1, gap), end)
 
 
 def slices_for(n_blocks: int, n_cells: int, *, at_most: int = 4_000_000) -> int:

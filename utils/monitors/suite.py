@@ -155,6 +155,11 @@ class Monitors:
         """Every line of the dashboard, in the order of the measurements of a window."""
         return tuple(line for each in self.measures for line in each.lines)
 
+    @cached_property
+    def _is_share(self) -> np.ndarray:
+        """Which lines are shares, between 0 and 1."""
+        return np.array([line.scale == "logit" for line in self.lines])
+
     @property
     def windows_a_year(self) -> float:
         return windows.whole_microseconds(YEAR) / self.grid.window
@@ -195,10 +200,10 @@ class Monitors:
             least = number(self.least_budget, digits=2)
             notes.append(
                 tr(
-                    pt=f"A referência é curta para {asked} alarme(s) falso(s) por ano: o mais raro "
+                    pt=f"A referência é curta para um orçamento de {asked} por ano: o mais raro "
                     f"que ela pode mostrar acontece {least} vezes por ano. Daí em diante os "
                     "limiares são extrapolados, e mais largos.",
-                    en=f"The reference is too short for {asked} false alarm(s) a year: the rarest "
+                    en=f"The reference is too short for a budget of {asked} a year: the rarest "
                     f"that it can show happens {least} times a year. From there on the thresholds "
                     "are extrapolated, and wider.",
                 )
@@ -361,7 +366,7 @@ class Monitors:
             low[at], high[at] = spread(
                 values[at], error, n_units=k, scales=scales, level=self.level
             )
-        share = np.array([scale == "logit" for scale in scales]) & np.isin(values, (0.0, 1.0))
+        share = self._is_share & np.isin(values, (0.0, 1.0))
         least, most = wilson(np.where(share, values, 0) * counts, counts, level=self.level)
         return np.where(share, least, low), np.where(share, most, high)
 
@@ -387,8 +392,9 @@ class Monitors:
         budget = (self.false_alarms_per_year, self.critical_per_year)
         learned = self._once((shape, budget), lambda: self._calibrated(shape))
         rarity = learned.rarity(values)
+        low, high = learned.bounds()
         return _Judged(
-            bounds=np.stack(learned.bounds()),
+            bounds=np.stack([_reachable(low, self._is_share), _reachable(high, self._is_share)]),
             per_year=learned.chance(rarity) * self.windows_a_year,
             is_critical=rarity > learned.critical,
         )
@@ -452,7 +458,7 @@ class Monitors:
         values = self._values(current, reference) + np.nan_to_num(further)
         n_current, n_reference = self._counts(current), self._counts(reference)
         toward_bad = np.array([-1 if line.side == "low" else 1 for line in self.lines])
-        share = np.array([line.scale == "logit" for line in self.lines])
+        share = self._is_share
         unseen = toward_bad * _unseen_events(n_current, n_reference, rng=rng)
         return _QuietValues(
             values=values + np.where(share, unseen, 0.0),
@@ -473,6 +479,12 @@ class _Judged:
     bounds: np.ndarray  # (low and high × lines)
     per_year: np.ndarray
     is_critical: np.ndarray
+
+
+def _reachable(bounds: np.ndarray, is_share: np.ndarray) -> np.ndarray:
+    """Return thresholds without those that no value can be beyond."""
+    beyond = is_share & ((bounds <= 0) | (bounds >= 1))
+    return np.where(beyond | np.isinf(bounds), np.nan, bounds)
 
 
 def _nothing(n_lines: int) -> _Judged:
@@ -764,7 +776,14 @@ def _can_be_estimated(frame: pd.DataFrame, roles: Roles) -> bool:
 def _of_fairness(
     frame: pd.DataFrame, roles: Roles, columns: Mapping[str, str]
 ) -> Iterator[Measure]:
-    """Yield the differences between groups, those that need labels apart from the others."""
+    """Yield the differences between groups, those that need labels apart from the others.
+
+    There are none where no class is the positive one: of many, nobody said which is desired.
+    """
+    answers = [frame[name] for name in (roles.prediction_column, roles.label_column) if name]
+    classes = set().union(*(set(each.dropna().unique()) for each in answers))
+    if roles.positive is None and not classes <= {0, 1}:
+        return
     for column in roles.group_columns:
         if frame[column].nunique(dropna=False) < 2:
             continue
