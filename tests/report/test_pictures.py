@@ -78,6 +78,6 @@ def test_how_the_model_did_is_shown_first_where_it_did_well():
     ]
     made = report(rows, [alert("drift", "jensen_shannon", 0, 0.3, feature="amount")])
     assert [each.title for each in made.pictures][1:3] == [
-        "accuracy",
-        "amount, Jensen–Shannon distance",
+        "accuracy: in its quiet range in every window",
+        "amount, Jensen–Shannon distance: out of its quiet range in 1 of 1 windows",
     ]

@@ -96,7 +96,10 @@ def alarms(measurements: pd.DataFrame) -> Picture:
     )
     return Picture(
         name="alarms",
-        title=tr(pt="Que linha teve alarme, e quando", en="Which line had an alarm, and when"),
+        title=tr(
+            pt=f"Linhas com alarme: {n}, a primeira em {date(first)}",
+            en=f"Lines with an alarm: {n}, the first on {date(first)}",
+        ),
         figure=ax.figure,
         alt=tr(
             pt=f"{n} linhas tiveram alarme; o primeiro na janela que começa em {date(first)}; "
@@ -122,7 +125,6 @@ def over_time(measurements: pd.DataFrame, key: Key) -> Picture:
     ]
     rows = rows.assign(known_as_of=rows["known_as_of"].where(rows["monitor"].isin(ON_LABELS)))
     line = next(rows.itertuples())
-    name = line_name(line)
     ax = plot_metric(
         pd.concat([rows, shares[shares["monitor"] == key[0]]]),
         metric=line.metric,
@@ -131,9 +133,24 @@ def over_time(measurements: pd.DataFrame, key: Key) -> Picture:
     )
     return Picture(
         name=anchor(line),
-        title=name,
+        title=f"{line_name(line)}: {_finding(rows)}",
         figure=ax.figure,
         alt=_said_of(rows.sort_values("window_start")),
+    )
+
+
+def _finding(rows: pd.DataFrame) -> str:
+    """Return what a picture of a line shows, in a few words."""
+    n, of = int(rows["alarm"].sum()), int(rows["value"].notna().sum())
+    if not of:
+        return tr(pt="dados de menos", en="too little data")
+    if not rows[["threshold_low", "threshold_high"]].notna().any(axis=None):
+        return tr(pt="medida, sem limiar", en="measured, without a threshold")
+    if not n:
+        return tr(pt="na faixa quieta em toda janela", en="in its quiet range in every window")
+    return tr(
+        pt=f"fora da faixa quieta em {number(n)} de {number(of)} janelas",
+        en=f"out of its quiet range in {number(n)} of {number(of)} windows",
     )
 
 
