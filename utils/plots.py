@@ -1020,8 +1020,8 @@ def plot_distribution(
                 color=VERMILLION,
                 linewidth=3,
             )
-            place = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
-            at = (widest["value"], widest[["reference", "current"]].mean())
+            place = {"xytext": (6, -2), "textcoords": "offset points", "va": "top"}
+            at = (widest["value"], widest[["reference", "current"]].min())
             ax.annotate(number(round(gap.max(), 2)), at, color=VERMILLION, **place)
             ax.set_ylim(0, 1.02)
             shares = ax.yaxis
