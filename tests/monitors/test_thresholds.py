@@ -1,5 +1,7 @@
 """Thresholds from a budget: quiet windows, how rare a value is, and whether the budget is kept."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -329,5 +331,7 @@ def test_the_chance_of_a_rarity_is_that_of_quiet_windows_and_falls_beyond_them(r
     )
     assert found.chance(np.array([found.warning])) == pytest.approx(0.05, rel=0.1)
     assert found.chance(np.array([0.0])) == pytest.approx(1.0)
+    far = replace(found, quiet=found.quiet + 1e6)
+    assert far.chance(np.array([0.0])) == pytest.approx(1.0)
     further = found.chance(found.quiet[-1] + np.arange(6.0))
     assert (np.diff(further) < 0).all() and further[-1] < 1e-5

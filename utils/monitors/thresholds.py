@@ -540,7 +540,8 @@ class Calibration:
         n = len(self.quiet)
         as_rare = n - np.searchsorted(self.quiet, rarity, side="left")
         last = max(0, n - _TAIL_DRAWS // 4)
-        beyond = (n - last) / n * np.exp(-(np.asarray(rarity) - self.quiet[last]))
+        further = np.maximum(np.asarray(rarity) - self.quiet[last], 0.0)
+        beyond = (n - last) / n * np.exp(-further)
         return np.where(as_rare > n - last, as_rare / n, np.minimum(beyond, (n - last) / n))
 
 
