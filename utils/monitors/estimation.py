@@ -31,7 +31,6 @@ from utils.monitors.realised import (
     class_codes,
     classes_of,
     f1,
-    numbers,
     positive_class,
     probabilities,
     quantile_edges,
@@ -302,7 +301,7 @@ class _Scores:
             raise ValueError(
                 f"positive=None: name the class that the score is of, one of {classes!r}"
             )
-        score = numbers(reference, score_column, argument="score_column")
+        score = windows.numbers(reference, score_column, argument="score_column")
         return cls(
             prediction_column=prediction_column,
             score_column=score_column,
@@ -326,7 +325,7 @@ class _Scores:
 
     def design(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Return the score of each row, and which rows have one and a prediction."""
-        read = probabilities if self.is_probability else numbers
+        read = probabilities if self.is_probability else windows.numbers
         score = read(frame, self.score_column, argument="score_column")
         prediction = windows.column(frame, self.prediction_column, argument="prediction_column")
         return score, ~np.isnan(score) & prediction.notna().to_numpy()
@@ -368,13 +367,13 @@ class _Errors:
 
     def design(self, frame: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """Return inputs and prediction of each row, and which rows have a prediction."""
-        prediction = numbers(frame, self.prediction_column, argument="prediction_column")
+        prediction = windows.numbers(frame, self.prediction_column, argument="prediction_column")
         return self.inputs.matrix(frame, prediction), ~np.isnan(prediction)
 
     def came(self, frame: pd.DataFrame, label_column: str) -> np.ndarray:
         """Return the absolute and the squared error of each row; ``NaN`` if not known."""
-        prediction = numbers(frame, self.prediction_column, argument="prediction_column")
-        error = prediction - numbers(frame, label_column, argument="label_column")
+        prediction = windows.numbers(frame, self.prediction_column, argument="prediction_column")
+        error = prediction - windows.numbers(frame, label_column, argument="label_column")
         return np.stack([np.abs(error), error**2], axis=1)
 
 

@@ -79,23 +79,6 @@ def _known_frame(
     return frame.assign(**{columns.label_column: label})[there]
 
 
-def _numbers(series: pd.Series, *, argument: str) -> np.ndarray:
-    """Return a column as floats, ``NaN`` where missing; refuse what is not finite or no number."""
-    series = series.infer_objects()
-    is_number = pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series)
-    if not (is_number or series.isna().all()):
-        value = series.dropna().iloc[0]
-        raise ValueError(f"{argument}={series.name!r} holds {value!r}: a number is needed")
-    values = series.to_numpy(dtype=float, na_value=np.nan)
-    infinite = int(np.isinf(values).sum())
-    if infinite:
-        raise ValueError(
-            f"{argument}={series.name!r} holds {infinite} infinite values; a finite number, or "
-            "none, is needed"
-        )
-    return values
-
-
 def _regression(
     frame: pd.DataFrame, columns: _Columns, *, tolerance: float | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
@@ -106,9 +89,9 @@ def _regression(
     elif not tolerance >= 0:
         raise ValueError(f"tolerance={tolerance!r}: an error of 0 or more is needed")
     held = {
-        "label": _numbers(columns.of(frame, "label_column"), argument="label_column"),
-        "prediction": _numbers(
-            columns.of(frame, "prediction_column"), argument="prediction_column"
+        "label": windows.numbers(frame, columns.label_column, argument="label_column"),
+        "prediction": windows.numbers(
+            frame, columns.prediction_column, argument="prediction_column"
         ),
         "score": np.full(len(frame), np.nan),
         "tolerance": np.nan if tolerance is None else float(tolerance),
@@ -151,7 +134,7 @@ def _scores(frame: pd.DataFrame, columns: _Columns) -> tuple[np.ndarray, dict[st
         near = windows.nearest(name, [str(each) for each in frame.columns])
         absent = f"score_column={name!r} is no column of the frame; {near}"
         return np.full(len(frame), np.nan), dict.fromkeys(("score", "probability"), absent)
-    score = _numbers(frame[name], argument="score_column")
+    score = windows.numbers(frame, name, argument="score_column")
     if np.isnan(score).all():
         none = f"score_column={name!r} holds no score"
         return score, dict.fromkeys(("score", "probability"), none)

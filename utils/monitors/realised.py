@@ -73,27 +73,6 @@ _METRICS: Mapping[str, Mapping[str, _Metric]] = {
 # ------------------------------------------------------------------------------ reading the frame
 
 
-def numbers(frame: pd.DataFrame, name: str, *, argument: str) -> np.ndarray:
-    """Return a column as floats, ``NaN`` where missing; refuse what is not finite or no number.
-
-    >>> numbers(pd.DataFrame({"label": [1, None]}), "label", argument="label_column").tolist()
-    [1.0, nan]
-    """
-    series = windows.column(frame, name, argument=argument).infer_objects()
-    is_number = pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series)
-    if not (is_number or series.isna().all()):
-        value = series.dropna().iloc[0]
-        raise ValueError(f"{argument}={name!r} holds {value!r}: a number is needed")
-    values = series.to_numpy(dtype=float, na_value=np.nan)
-    infinite = int(np.isinf(values).sum())
-    if infinite:
-        raise ValueError(
-            f"{argument}={name!r} holds {infinite} infinite values; a finite number, or none, is "
-            "needed"
-        )
-    return values
-
-
 def probabilities(frame: pd.DataFrame, name: str, *, argument: str) -> np.ndarray:
     """Return a column of numbers between 0 and 1, ``NaN`` where missing.
 
@@ -101,7 +80,7 @@ def probabilities(frame: pd.DataFrame, name: str, *, argument: str) -> np.ndarra
     Traceback (most recent call last):
     ValueError: score_column='score' holds 1.5; a probability is in 0..1
     """
-    values = numbers(frame, name, argument=argument)
+    values = windows.numbers(frame, name, argument=argument)
     outside = values[(values < 0) | (values > 1)]
     if len(outside):
         raise ValueError(f"{argument}={name!r} holds {outside[0]:g}; a probability is in 0..1")
@@ -356,8 +335,8 @@ class Realised:
         groups = Groups.of(reference, group_column, most=max_groups)
         _check_task(task)
         if task == "regression":
-            numbers(reference, prediction_column, argument="prediction_column")
-            label = numbers(reference, label_column, argument="label_column")
+            windows.numbers(reference, prediction_column, argument="prediction_column")
+            label = windows.numbers(reference, label_column, argument="label_column")
             known = label[~np.isnan(label)]
             held = {"centre": float(np.median(known)) if len(known) else 0.0}
             lacking = {}
@@ -427,8 +406,8 @@ class Realised:
         return self.groups.cells(frame, block, n_blocks, summed)
 
     def _errors(self, frame: pd.DataFrame) -> Callable[[np.ndarray, int], Sums]:
-        label = numbers(frame, self.label_column, argument="label_column")
-        prediction = numbers(frame, self.prediction_column, argument="prediction_column")
+        label = windows.numbers(frame, self.label_column, argument="label_column")
+        prediction = windows.numbers(frame, self.prediction_column, argument="prediction_column")
         error = prediction - label
         known = ~np.isnan(error)
         centred = np.where(known, label - self.centre, np.nan)
@@ -455,7 +434,7 @@ class Realised:
         actual = label == self.positive
         widths = self._widths
         if "n_scored" in widths or "positives" in widths:
-            read = probabilities if "n_scored" in widths else numbers
+            read = probabilities if "n_scored" in widths else windows.numbers
             score = read(frame, self.score_column, argument="score_column")
             scored = (label >= 0) & ~np.isnan(score)
         if "n_scored" in widths:
@@ -553,7 +532,7 @@ def _of_classes(
         near = nearest(score_column, reference.columns)
         absent = f"score_column={score_column!r} is no column of the frame; {near}"
         return held, dict.fromkeys(("score", "probability"), absent)
-    score = numbers(reference, score_column, argument="score_column")
+    score = windows.numbers(reference, score_column, argument="score_column")
     if np.isnan(score).all():
         none = f"score_column={score_column!r} holds no score"
         return held, dict.fromkeys(("score", "probability"), none)

@@ -109,6 +109,27 @@ def times(frame: pd.DataFrame, name: str, *, argument: str) -> np.ndarray:
     return microseconds(series, argument=argument)
 
 
+def numbers(frame: pd.DataFrame, name: str, *, argument: str) -> np.ndarray:
+    """Return a column as floats, ``NaN`` where missing; refuse what is not finite or no number.
+
+    >>> numbers(pd.DataFrame({"label": [1, None]}), "label", argument="label_column").tolist()
+    [1.0, nan]
+    """
+    series = column(frame, name, argument=argument).infer_objects()
+    is_number = pd.api.types.is_numeric_dtype(series) and not pd.api.types.is_bool_dtype(series)
+    if not (is_number or series.isna().all()):
+        value = series.dropna().iloc[0]
+        raise ValueError(f"{argument}={name!r} holds {value!r}: a number is needed")
+    values = series.to_numpy(dtype=float, na_value=np.nan)
+    infinite = int(np.isinf(values).sum())
+    if infinite:
+        raise ValueError(
+            f"{argument}={name!r} holds {infinite} infinite values; a finite number, or none, is "
+            "needed"
+        )
+    return values
+
+
 def from_microseconds(value: int) -> pd.Timestamp:
     """Return the moment that many microseconds after 1970, in UTC.
 
