@@ -31,4 +31,4 @@ $(READY): requirements.txt pyproject.toml
 
 lock: $(READY)
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
-		--extra test --upgrade -o requirements.txt pyproject.toml
+		--extra test --extra aws --upgrade -o requirements.txt pyproject.toml

