@@ -8,6 +8,7 @@ import pytest
 from utils.records import (
     MEASUREMENT_COLUMNS,
     RESERVED_COLUMNS,
+    AlertRule,
     Column,
     Schema,
     input_column,
@@ -64,3 +65,34 @@ def test_a_feature_with_a_reserved_name_is_read_under_another(name):
 def test_a_schema_names_its_columns_in_order():
     schema = Schema(columns=(Column(name="b", kind="double"), Column(name="a", kind="string")))
     assert schema.names == ("b", "a")
+
+
+# -------------------------------------------------------------------------------- alert rules
+
+RULE = {"name": "error-rose", "metric": "mae", "high": 15.0}
+
+
+def test_a_rule_has_bounds_or_a_budget_and_not_both():
+    assert AlertRule(**RULE).persistence == 1
+    assert AlertRule(name="any", metric="mae", false_alarms_per_year=4).high is None
+    with pytest.raises(ValueError, match="bounds or a budget, and not both"):
+        AlertRule(**RULE, false_alarms_per_year=4)
+    with pytest.raises(ValueError, match="bounds or a budget, and not both"):
+        AlertRule(name="neither", metric="mae")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "Error rose"}, "name='Error rose': must be lower-case"),
+        ({"metric": ""}, "metric='': must name a metric"),
+        ({"low": 20.0}, "low=20.0: must be below high=15.0"),
+        ({"persistence": 0}, "persistence=0: must be at least 1"),
+        ({"minimum": 0}, "minimum=0: must be at least 1"),
+        ({"severity": "loud"}, "severity='loud': must be one of warning, critical"),
+        ({"action": "panic"}, "action='panic': must be one of investigate, retrain"),
+    ],
+)
+def test_a_rule_names_the_field_that_cannot_be(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        AlertRule(**RULE | wrong)

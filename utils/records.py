@@ -5,10 +5,11 @@ One thing is a frozen dataclass; many things are a tidy ``DataFrame`` whose colu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,6 +145,78 @@ class Incident:
     columns: tuple[str, ...] = ()
     strength: float = 1.0
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+Severity = Literal["warning", "critical"]
+Action = Literal["investigate", "retrain", "roll back", "quarantine", "dismiss"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertRule:
+    """When somebody is told, and what to do then: a rule over the measurements table, as data.
+
+    It looks at the lines of ``metric``; an empty ``monitor``, ``feature`` or ``group`` means any.
+    With ``low`` or ``high`` a line must lie within these bounds; with neither it must lie within
+    the thresholds measured with it, which keep the budget of ``false_alarms_per_year`` for all
+    lines together. ``window`` is the length of the windows, as ``"7D"``; ``persistence`` how many
+    in a row must be outside before anybody is told; ``minimum`` how many rows each must hold.
+
+    Raises ``ValueError`` naming the field, its value and the rule.
+    """
+
+    name: str
+    metric: str
+    monitor: str = ""
+    feature: str = ""
+    group: str = ""
+    low: float | None = None
+    high: float | None = None
+    false_alarms_per_year: float | None = None
+    window: str = "7D"
+    persistence: int = 1
+    minimum: int = 1
+    severity: Severity = "warning"
+    action: Action = "investigate"
+    owner: str = ""
+    runbook: str = ""
+
+    def __post_init__(self) -> None:
+        if not _RULE_NAME.fullmatch(self.name):
+            raise ValueError(f"name={self.name!r}: must be lower-case letters, digits, - and _")
+        if not self.metric:
+            raise ValueError(f"metric={self.metric!r}: must name a metric")
+        bounded = self.low is not None or self.high is not None
+        if bounded == (self.false_alarms_per_year is not None):
+            raise ValueError(
+                f"low={self.low!r}, high={self.high!r}, "
+                f"false_alarms_per_year={self.false_alarms_per_year!r}: a rule has bounds or a "
+                "budget, and not both"
+            )
+        if self.low is not None and self.high is not None and not self.low < self.high:
+            raise ValueError(f"low={self.low!r}: must be below high={self.high!r}")
+        for name in ("persistence", "minimum"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)!r}: must be at least 1")
+        for name, known in (("severity", get_args(Severity)), ("action", get_args(Action))):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name}={getattr(self, name)!r}: must be one of {', '.join(known)}"
+                )
+
+
+_RULE_NAME = re.compile("[a-z0-9][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened, written once: the ``key`` is its own within its ``stream``."""
+
+    id: int
+    stream: str
+    key: str
+    kind: str
+    at: datetime
+    body: Mapping[str, Any]
 
 
 def utc_now() -> datetime:

@@ -10,15 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from utils.records import Action, Severity
 from utils.text import date, metric_name, number, tr
-
-Severity = Literal["warning", "critical"]
-Action = Literal["investigate", "retrain", "roll back", "quarantine", "dismiss"]
 
 QUALITY, DRIFT = "quality", "drift"
 PREDICTION_DRIFT, LABEL_DRIFT = "prediction_drift", "label_drift"
