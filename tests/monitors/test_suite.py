@@ -240,6 +240,22 @@ def test_a_short_reference_says_so(rng):
     assert len(long.notes) <= 1
 
 
+def test_a_burst_in_the_reference_leaves_the_thresholds_of_the_other_lines_nearly_as_they_were(rng):
+    """Forty rows without a region on one day of thirty weeks: one burst, and not forty events."""
+    reference = traffic(30, rng=rng)
+    on_a_day = reference["event_time"].dt.floor("1D").eq(START + pd.Timedelta("80D"))
+    burst = reference.assign(region=reference["region"].where(~on_a_day))
+    bounds = []
+    for each in (reference, burst):
+        monitors = suite.fitted(each, INPUTS, rng=np.random.default_rng(1))
+        table = monitors.run(traffic(1, rng=np.random.default_rng(2), start=LATER)).measurements
+        bounds.append(table.set_index(["monitor", "metric", "feature"])["threshold_high"])
+    drift = ("drift", "jensen_shannon", "income")
+    assert bounds[1][drift] < 1.3 * bounds[0][drift]
+    missing = ("quality", "null_value_rate", "region")
+    assert bounds[1][missing] > 3 * bounds[0][missing]
+
+
 # ------------------------------------------------------------------------------- what it finds
 
 

@@ -138,27 +138,48 @@ def test_a_draw_is_of_one_fold_its_reference_of_the_others_and_parted_draws_shar
     only_first = QuietWindows(
         blocks=blocks_of(cells), is_labelled=np.zeros(3, bool), dependence=ALONE
     )
-    assert only_first.references(np.zeros(20, int), rng=rng).max() == 0
-    assert only_first.references(np.ones(20, int), rng=rng).min() > 0
+    assert only_first.rest(np.array([0, 0])).max() == 0
+    assert only_first.rest(np.array([1, 2])).min() > 0
 
 
-def test_few_blocks_are_made_to_stray_as_far_as_more_would(rng):
-    """Drawn from k blocks the variance is (k-1)/k of the truth; √(k/(k-1)) makes up for it."""
-    variances = [
-        quiet_of(counts(rng, weeks=4))
-        .windows(WEEK, draws=500, rng=rng)
-        .sums[:, 0]
-        .var(axis=0)
-        .mean()
-        for _ in range(100)
-    ]
-    assert np.mean(variances) == pytest.approx(280.0, rel=0.08)
+def test_what_a_fold_is_compared_with_is_as_large_as_the_whole_reference_phase_by_phase():
+    cells = np.tile(np.arange(1.0, 8.0), 10)[:, None, None] * np.ones((70, 4, 3))
+    quiet = quiet_of(cells)
+    every = np.arange(quiet.fold[-1] + 1)
+    assert quiet.rest(every) == pytest.approx(np.tile(cells.sum(axis=(0, 1)), (len(every), 1)))
+
+
+def test_a_quiet_window_strays_from_the_rest_as_a_week_to_come_does_from_the_reference(rng):
+    """The variance of a week, 280, and that of the mean of four, 70; of three it is 93."""
+    variances = []
+    for _ in range(200):
+        quiet = quiet_of(counts(rng, weeks=4))
+        drawn = quiet.windows(WEEK, draws=500, rng=rng)
+        variances.append(((drawn.sums[:, 0] - quiet.rest(drawn.fold) / 4) ** 2).mean())
+    assert np.mean(variances) == pytest.approx(350.0, rel=0.1)
+
+
+@pytest.mark.parametrize("weeks", [8, 12])
+def test_few_dependent_weeks_stray_from_the_rest_about_as_far_as_one_to_come(rng, weeks):
+    """Days that share a spell of a week: four times the variance, kept and not squared."""
+    strayed, to_come = [], []
+    for _ in range(60):
+        spell = 8.0 * np.repeat(rng.normal(size=(weeks + 1, 1, 3)), 7, axis=0)
+        cells = 200.0 + spell + rng.normal(size=(7 * weeks + 7, 1, 3)) * 8.0
+        reference, week = cells[:-7], cells[-7:].sum(axis=(0, 1))
+        how = Dependence(ratio=4.0, of_cells=np.full(3, 4.0), chance=0.01, carried=0.0)
+        quiet = quiet_of(reference, how)
+        assert not quiet.takes_stretches
+        drawn = quiet.windows(WEEK, draws=500, rng=rng)
+        strayed.append(((drawn.sums[:, 0] - quiet.rest(drawn.fold) / weeks) ** 2).mean())
+        to_come.append(((week - reference.sum(axis=(0, 1)) / weeks) ** 2).mean())
+    assert 0.7 < np.mean(strayed) / np.mean(to_come) < 1.5
 
 
 @pytest.mark.parametrize("how", [ALONE, TOGETHER])
 def test_the_reference_drawn_anew_is_as_large_and_strays_as_a_sum_of_its_blocks(rng, how):
     cells = counts(rng, weeks=50)
-    drawn = quiet_of(cells, how).references(np.full(3000, -1), rng=rng)
+    drawn = quiet_of(cells, how).redrawn(3000, rng=rng)
     assert drawn.mean(axis=0) == pytest.approx(cells.sum(axis=(0, 1)), rel=0.01)
     assert drawn.var(axis=0) == pytest.approx(np.full(3, 50 * 280.0), rel=0.5)
 

@@ -353,7 +353,7 @@ class Monitors:
         A share that is 0 or 1 has none of these, and takes Wilson's.
         """
         rng = np.random.default_rng(self.seed)
-        references = self.quiet.references(np.full(_INTERVAL_DRAWS, -1), rng=rng)
+        references = self.quiet.redrawn(_INTERVAL_DRAWS, rng=rng)
         scales = [line.scale for line in self.lines]
         low, high = np.full(values.shape, np.nan), np.full(values.shape, np.nan)
         for at, own in enumerate(blocks):
@@ -452,19 +452,33 @@ class Monitors:
         """
         rng = self._rng(shape)
         drawn = self.quiet.windows(shape, draws=self.draws, in_a_row=self.persistence, rng=rng)
-        current, reference = drawn.sums, self.quiet.references(drawn.fold, rng=rng)[:, None]
+        current, reference = drawn.sums, self.quiet.rest(drawn.fold)[:, None]
         total = self.quiet.blocks.total
         further = self._values(total, total) - self._values(reference, reference)
         values = self._values(current, reference) + np.nan_to_num(further)
         n_current, n_reference = self._counts(current), self._counts(reference)
         toward_bad = np.array([-1 if line.side == "low" else 1 for line in self.lines])
-        share = self._is_share
-        unseen = toward_bad * _unseen_events(n_current, n_reference, rng=rng)
+        share, burst = self._is_share, self._burst
+        unseen = toward_bad * _unseen_events(n_current, n_reference, burst=burst, rng=rng)
         return _QuietValues(
             values=values + np.where(share, unseen, 0.0),
-            one_event=np.where(share, _one_event(n_current, n_reference), 0.0),
+            one_event=np.where(share, _one_event(n_current, n_reference, burst=burst), 0.0),
             parted=tuple(drawn.parted()),
         )
+
+    @cached_property
+    def _burst(self) -> np.ndarray:
+        """How many rows come at once with what each line's share counts; 1 where each by itself.
+
+        It is the variance of the counts of blocks over their mean, as of counts of bursts: weather
+        that is missing for an hour is missing for every flight of that hour.
+        """
+        blocks = self.quiet.blocks.cells.sum(axis=1)
+        rest = self.quiet.rest(self.quiet.fold)
+        with np.errstate(invalid="ignore"):
+            events = np.nan_to_num(self._values(blocks, rest) * self._counts(blocks))
+        mean = np.maximum(events.mean(axis=0), 1e-9)
+        return np.where(self._is_share, np.maximum(events.var(axis=0) / mean, 1.0), 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -508,18 +522,20 @@ def _worth(rows: float, usual: np.ndarray, *, n_slices: int) -> int:
 
 
 def _unseen_events(
-    n_current: np.ndarray, n_reference: np.ndarray, *, rng: np.random.Generator
+    n_current: np.ndarray, n_reference: np.ndarray, *, burst: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Return a share of events in each window that the reference need not have shown by chance.
 
     What was never seen in N rows may still happen: with a prior of a tenth of an event (of the
-    rates that were 0, most are 0), a window of n rows has a negative binomial number of them.
+    rates that were 0, most are 0), a window of n rows has a negative binomial number of them. An
+    event is as many rows as come at once.
     """
     n, of = np.maximum(n_current, 1), np.maximum(n_reference, 1)
-    return rng.negative_binomial(_PRIOR_EVENTS, of / (of + n)) / n
+    events = rng.negative_binomial(_PRIOR_EVENTS, of / (of + n))
+    return np.minimum(events * burst / n, 1.0)
 
 
-def _one_event(n_current: np.ndarray, n_reference: np.ndarray) -> np.ndarray:
+def _one_event(n_current: np.ndarray, n_reference: np.ndarray, *, burst: np.ndarray) -> np.ndarray:
     """Return the least mean excess of a share's tail: what one event more is worth (lines).
 
     One event that the reference never had is as rare as ``_unseen_events`` makes it, and no rarer.
@@ -527,7 +543,7 @@ def _one_event(n_current: np.ndarray, n_reference: np.ndarray) -> np.ndarray:
     n = np.maximum(np.median(n_current, axis=(0, 1)), 1)
     of = np.maximum(np.median(n_reference, axis=(0, 1)), 1)
     rarity = np.log((of + n) / n / _PRIOR_EVENTS)
-    return 1 / n / np.maximum(rarity + np.log(0.02), 1.0)
+    return burst / n / np.maximum(rarity + np.log(0.02), 1.0)
 
 
 def _persistent(outside: np.ndarray, persistence: int) -> np.ndarray:

@@ -13,13 +13,14 @@ window is made of its blocks, drawn at random (``QuietWindows``). Then
 2. a quiet window is as suspicious as the *rarest* of its lines, and the threshold of that is what
    the budget allows (``rarity_threshold``). Lines that move together are counted once.
 
-The reference is a sample too, and a quiet window is compared with one drawn anew each time. What
-was drawn from few blocks understates how far they stray: deviations are enlarged by √(k/(k-1)), and
-the tail beyond the blocks that there are is drawn as wide as one must who estimated it from so few.
+The reference is a sample too: a quiet window is made of one part of it, a fold, and compared with
+the rest. So it strays by its own chance and by that of the reference, as a window to come will. The
+tail beyond the blocks that there are is drawn as wide as one must who estimated it from so few.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -225,10 +226,10 @@ class QuietWindows:
     """Windows in which nothing changed, made of a reference's blocks.
 
     Where blocks do not depend on one another, each place of a window takes any block of the same
-    phase. Where they do, whole stretches are taken as they stand; or, if there are fewer than
-    twenty independent ones, single blocks that stray further than they did, by as much as windows
-    stray further than their blocks explain. ``is_labelled`` says which cells rest on rows with a
-    label, of which a window may have fewer.
+    phase in one part of the reference, a fold. Where they do, whole stretches are taken as they
+    stand; or, if there are fewer than twenty independent ones, single blocks of a fold again, which
+    stray further within it by as much as windows stray further than their blocks explain.
+    ``is_labelled`` says which cells rest on rows with a label, of which a window may have fewer.
     """
 
     blocks: Blocks
@@ -271,9 +272,9 @@ class QuietWindows:
     ) -> Quiet:
         """Return windows of a shape, as sums (draws × in a row × cells).
 
-        All blocks of a draw are of one fold, and no block is of its reference. Windows in a row
-        follow one another. One that is to have more rows than those of the reference has theirs:
-        it is then said to stray more than it does.
+        All blocks of a draw are of one fold, but of a whole stretch, which is of that in which it
+        begins. Windows in a row follow one another. One that is to have more rows than those of the
+        reference has theirs: it is then said to stray more than it does.
         """
         places = np.arange(shape.first, shape.last + 1)
         where = self._where(places, draws=draws, in_a_row=in_a_row, rng=rng)
@@ -292,29 +293,34 @@ class QuietWindows:
             fold=self.fold[where[:, 0, 0]],
         )
 
-    def references(self, fold: np.ndarray, *, rng: np.random.Generator) -> np.ndarray:
-        """Return the sums of the whole reference, drawn anew for each draw (draws × cells).
+    def rest(self, fold: np.ndarray) -> np.ndarray:
+        """Return the sums of the reference without the fold of each draw (draws × cells).
 
-        It is drawn from the blocks of other folds than the draw's; -1 is the fold of none.
+        They are as large as the whole reference's, phase by phase. A fold differs from the rest as
+        a time that is to come differs from the whole: by its own chance, and by the reference's.
         """
-        total = np.empty((len(fold), self.blocks.cells.shape[-1]))
-        for one in np.unique(fold):
-            total[fold == one] = self._reference(self.fold != one, int((fold == one).sum()), rng)
-        return np.maximum(total, self._floor)
+        blocks, cells = self.blocks, self.blocks.cells.sum(axis=1)
+        total = np.zeros((int(self.fold[-1]) + 1, cells.shape[1]))
+        for one, phase in itertools.product(range(len(total)), range(blocks.n_phases)):
+            of_phase = blocks.phase == phase
+            others = of_phase & (self.fold != one)
+            pool = others if others.any() else of_phase
+            total[one] += cells[pool].sum(axis=0) * (of_phase.sum() / pool.sum())
+        return total[fold]
 
-    def _reference(self, there: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
+    def redrawn(self, draws: int, *, rng: np.random.Generator) -> np.ndarray:
+        """Return the sums of the whole reference, drawn anew each time (draws × cells)."""
         cells, width = self._strayed.sum(axis=1), self.blocks.per_window
         if self.takes_stretches:
             pool = np.lib.stride_tricks.sliding_window_view(cells, width, axis=0).sum(axis=-1)
-            pool = pool[there[: len(pool)] & there[width - 1 :]]
             n = self.blocks.n_windows
-            return _redrawn(pool, n, draws=draws, rng=rng) * (len(cells) / (width * n))
-        total = np.zeros((draws, cells.shape[1]))
-        for phase in range(self.blocks.n_phases):
-            of_phase = self.blocks.phase == phase
-            pool = cells[of_phase & there]
-            total += _redrawn(pool, int(of_phase.sum()), draws=draws, rng=rng)
-        return total
+            total = _redrawn(pool, n, draws=draws, rng=rng) * (len(cells) / (width * n))
+        else:
+            total = np.zeros((draws, cells.shape[1]))
+            for phase in range(self.blocks.n_phases):
+                pool = cells[self.blocks.phase == phase]
+                total += _redrawn(pool, len(pool), draws=draws, rng=rng)
+        return np.maximum(total, self._floor)
 
     def _where(
         self, places: np.ndarray, *, draws: int, in_a_row: int, rng: np.random.Generator
@@ -337,21 +343,19 @@ class QuietWindows:
 
     @cached_property
     def _strayed(self) -> np.ndarray:
-        """The blocks' cells, strayed further from their phase's mean than they did.
+        """The blocks' cells; where single ones stand for dependent ones, strayed further.
 
-        By √(k/(k-1)), of k blocks of the phase or k independent stretches; and where single blocks
-        stand for dependent ones, by the root of what windows vary more.
+        Windows vary more than their blocks explain, and within a fold the blocks stray from its
+        phase's mean by the root of that. How the folds differ holds the dependence as it is.
         """
         blocks, dependence = self.blocks, self.dependence
-        more = 1.0
-        if dependence.is_dependent and not self.takes_stretches:
-            more = np.sqrt(dependence.of_cells)
         cells = blocks.cells.astype(float)
-        for phase in range(blocks.n_phases):
-            there = blocks.phase == phase
-            k = self.n_stretches if self.takes_stretches else there.sum()
-            mean = cells[there].mean(axis=0)
-            cells[there] = mean + more * np.sqrt(k / (k - 1)) * (cells[there] - mean)
+        if dependence.is_dependent and not self.takes_stretches:
+            further = np.sqrt(dependence.of_cells)
+            pools = self.fold * blocks.n_phases + blocks.phase
+            for pool in np.unique(pools):
+                mean = cells[pools == pool].mean(axis=0)
+                cells[pools == pool] = mean + further * (cells[pools == pool] - mean)
         return cells
 
     @cached_property
@@ -585,13 +589,11 @@ def calibration(
             least_excess=least_excess,
         )
 
-    def rarest(learned: Tails, some: np.ndarray) -> np.ndarray:
-        return learned.rarity(some).min(axis=1).max(axis=1, initial=0.0)
-
     learned = learned_of(values)
-    quiet = rarest(learned, values)
+    rarity = learned.rarity(values)
     for held_out, others in parted:
-        quiet[held_out] = rarest(learned_of(values[others]), values[held_out])
+        rarity[held_out] = learned_of(values[others]).rarity(values[held_out])
+    quiet = learned.by_line(rarity, n_lines).min(axis=1).max(axis=1, initial=0.0)
     warning, critical = (
         rarity_threshold(quiet, each, n_independent=n_independent)
         for each in (chance, critical_chance)
