@@ -247,13 +247,13 @@ def test_a_burst_in_the_reference_leaves_the_thresholds_of_the_other_lines_nearl
     burst = reference.assign(region=reference["region"].where(~on_a_day))
     bounds = []
     for each in (reference, burst):
-        monitors = suite.fitted(each, INPUTS, rng=np.random.default_rng(1))
+        monitors = suite.fitted(each, INPUTS, rng=np.random.default_rng(1), false_alarms_per_year=1)
         table = monitors.run(traffic(1, rng=np.random.default_rng(2), start=LATER)).measurements
         bounds.append(table.set_index(["monitor", "metric", "feature"])["threshold_high"])
     drift = ("drift", "jensen_shannon", "income")
-    assert bounds[1][drift] < 1.3 * bounds[0][drift]
+    assert bounds[1][drift] < 1.5 * bounds[0][drift]
     missing = ("quality", "null_value_rate", "region")
-    assert bounds[1][missing] > 3 * bounds[0][missing]
+    assert bounds[1][missing] > bounds[0][missing]
 
 
 # ------------------------------------------------------------------------------- what it finds
