@@ -88,6 +88,7 @@ _SHARES = {
     "specificity",
     "balanced_accuracy",
     "positive_rate",
+    "selection_rate",
     "base_rate",
     "within",
     "labelled_share",

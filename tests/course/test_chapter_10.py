@@ -1,0 +1,151 @@
+"""Chapter 10: its parameters change what their comments say, and its helpers what theirs do."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+
+from tests.course.running import ran
+from utils.course import NOTEBOOKS, fair, fair_plots
+from utils.datasets import credit
+from utils.text import using
+
+SOURCE = NOTEBOOKS / "10_fairness_and_attribution.ipynb"
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """Run the chapter with other parameters: what its titles say is asserted in it."""
+    with pytest.MonkeyPatch.context() as patch, using("en"):
+        patch.setenv("VIGIA_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
+        names = ran(
+            SOURCE,
+            seed=7,
+            per_day=100,
+            scenario="northeast",
+            false_alarms_per_year=1.0,
+            lottery_share=0.1,
+            explained_rows=40,
+        )
+        yield names
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def people():
+    return fair.asked(fair.CURRENT_FROM, per_day=60, seed=3, n_days=91)
+
+
+@pytest.fixture(scope="module")
+def told(people):
+    """Return decisions by a score that is the true probability."""
+    return fair.decided(people, lambda rows: credit.repayment_probability(rows))
+
+
+# The parameters
+
+
+def test_the_group_that_is_hit_is_the_one_asked_for(other):
+    assert other["column"] == "region" and other["hit_group"] == "Nordeste"
+    assert set(other["months"]["region"]) == {"Nordeste", "Sudeste"}
+
+
+def test_the_budget_and_the_lottery_are_those_asked_for(other):
+    assert other["monitors"].false_alarms_per_year == 1.0
+    refused = other["drawn"]["prediction"] == 0
+    assert 0.06 < other["drawn"].loc[refused, "drawn"].mean() < 0.14
+    assert set(other["drawn"]["weight"]) == {0.0, 1.0, 10.0}
+    assert len(other["few"]) == 40
+
+
+# What it is made of
+
+
+def test_a_label_is_of_the_granted_alone_and_the_key_is_of_all(told):
+    granted = told["prediction"] == 1
+    assert told["label"].notna().equals(granted) and told["would_repay"].notna().all()
+    assert told.loc[granted, "label"].astype(int).equals(told.loc[granted, "would_repay"])
+    assert told["label_known_at"].notna().equals(granted)
+
+
+def test_the_score_is_given_no_sensitive_attribute(people):
+    def looks(rows):
+        assert not set(credit.SENSITIVE) & set(rows)
+        return np.ones(len(rows))
+
+    fair.decided(people, looks)
+
+
+def test_a_form_that_shrinks_incomes_touches_the_group_and_not_what_it_would_do(people):
+    start = fair.CURRENT_FROM + 2 * fair.WEEK
+    changed, ledger = fair.happened(people, [fair.hit("women", start, start + fair.WEEK)], seed=1)
+    hit = people["sex"].eq("female") & people["applied_at"].between(
+        start, start + fair.WEEK, inclusive="left"
+    )
+    np.testing.assert_allclose(changed["income_brl"] / people["income_brl"], np.where(hit, 0.6, 1))
+    assert changed["would_repay"].equals(people["would_repay"])
+    assert ledger["harmful"].tolist() == [True]
+
+
+def test_an_unknown_scenario_is_named():
+    with pytest.raises(ValueError, match="scenario='men': must be one of women, northeast"):
+        fair.hit("men", fair.CURRENT_FROM, fair.CURRENT_FROM + fair.WEEK)
+
+
+def test_the_year_leaves_quiet_weeks_and_what_harms_is_marked(people):
+    planned = fair.year_of_incidents()
+    ends = [each.end for each in planned]
+    assert all(a < b.start for a, b in zip(ends, planned[1:], strict=False))
+    _, ledger = fair.happened(people, planned[:1], seed=1)
+    assert len(planned) == 6 and ledger["harmful"].all()
+
+
+def test_thresholds_make_the_rates_equal_that_they_are_for(told):
+    same = told["sex"].map(fair.equal_selection(told, "sex"))
+    rate = (told["score"] >= same).groupby(told["sex"]).mean()
+    assert rate["female"] == pytest.approx(rate["male"], abs=0.01)
+    key = fair.as_if_all_were_granted(told)
+    same = key["sex"].map(fair.equal_recall(key, "sex"))
+    payers = key["label"] == 1
+    rate = (key["score"] >= same)[payers].groupby(key["sex"][payers]).mean()
+    assert rate["female"] == pytest.approx(rate["male"], abs=0.01)
+
+
+def test_weights_make_group_and_label_independent(told):
+    weight = fair.reweighing(told, "sex")
+    known = told["label"].notna()
+    assert weight[~known].eq(0).all() and weight.sum() == pytest.approx(known.sum())
+    table = weight[known].groupby([told["sex"], told["label"]]).sum().unstack()
+    share = table[1] / table.sum(axis=1)
+    assert share["female"] == pytest.approx(share["male"])
+
+
+def test_what_is_expected_is_what_happens_on_average(told):
+    luck = np.random.default_rng(0)
+    true = credit.repayment_probability(told)
+    drawn = [
+        fair.money_brl(told.assign(would_repay=(luck.random(len(told)) < true).astype(int))).sum()
+        for _ in range(200)
+    ]
+    assert fair.expected_brl(told).sum() == pytest.approx(np.mean(drawn), rel=0.03)
+
+
+def test_a_lottery_labels_its_share_and_weighs_it(people, told):
+    drawn = fair.with_lottery(people, told, share=0.2, rng=np.random.default_rng(1))
+    refused = told["prediction"] == 0
+    assert drawn["drawn"][refused].mean() == pytest.approx(0.2, abs=0.03)
+    assert drawn["label"].notna().sum() == drawn["drawn"].sum() + (~refused).sum()
+    assert drawn["weight"][refused].sum() == pytest.approx(refused.sum(), rel=0.15)
+    with pytest.raises(ValueError, match=r"share=0: must be in \(0, 1\]"):
+        fair.with_lottery(people, told, share=0, rng=np.random.default_rng(1))
+
+
+def test_dots_keep_the_order_of_rows_and_series():
+    table = pd.DataFrame(
+        [(r, s, 0.5, 0.4, 0.6) for r in "ba" for s in "yx"],
+        columns=["row", "series", "value", "low", "high"],
+    )
+    ax = fair_plots.plot_dots(table, title="t", xlabel="x", zero=True)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["b", "a"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["y", "x"]
+    plt.close(ax.figure)
