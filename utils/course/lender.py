@@ -276,6 +276,27 @@ def default_rate(
     return table[table["metric"] == "base_rate"].reset_index(drop=True)
 
 
+def by_four_weeks(table: pd.DataFrame) -> pd.DataFrame:
+    """Return whether a screen rang in each four weeks, so that screens can be held side by side.
+
+    Columns: ``window_start``, ``window_end``, ``alarm``; they begin with the first window.
+
+    >>> weeks = pd.date_range("2024-01-01", periods=8, freq="7D", tz="UTC")
+    >>> table = pd.DataFrame({"window_start": weeks, "window_end": weeks + pd.Timedelta("7D"),
+    ...                       "alarm": [False, True, *[False] * 6]})
+    >>> by_four_weeks(table)["alarm"].tolist()
+    [True, False]
+    """
+    length = pd.Timedelta("28D")
+    first = table["window_start"].min()
+    number = (table["window_start"] - first) // length
+    rang = table.groupby(number)["alarm"].any()
+    start = first + rang.index.to_numpy() * length
+    return pd.DataFrame(
+        {"window_start": start, "window_end": start + length, "alarm": rang.to_numpy()}
+    )
+
+
 def _windows(
     requests: pd.DataFrame, *, days: int
 ) -> Iterator[tuple[pd.Timestamp, pd.Timestamp, pd.DataFrame]]:
