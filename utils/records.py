@@ -257,5 +257,5 @@ def measurements(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFra
         table[name] = table[name].astype("float64")
     for name in ("n_reference", "n_current"):
         table[name] = table[name].astype("float64").fillna(0).astype("int64")
-    table["alarm"] = table["alarm"].eq(True)
+    table["alarm"] = table["alarm"].eq(True).fillna(False).astype("bool")
     return table

@@ -52,6 +52,23 @@ STEPS: tuple[tuple[str, ...], ...] = (
             reason TEXT NOT NULL, before_time BIGINT, erased_column TEXT, value_sha256 TEXT,
             predictions BIGINT NOT NULL, labels BIGINT NOT NULL, metrics BIGINT NOT NULL)""",
     ),
+    (
+        """CREATE TABLE vigia_measurement (
+            id {number}, service BIGINT NOT NULL, monitor TEXT NOT NULL, metric TEXT NOT NULL,
+            feature TEXT NOT NULL, "group" TEXT NOT NULL, window_start BIGINT NOT NULL,
+            window_end BIGINT NOT NULL, known_as_of BIGINT NOT NULL, value DOUBLE PRECISION,
+            low DOUBLE PRECISION, high DOUBLE PRECISION, threshold_low DOUBLE PRECISION,
+            threshold_high DOUBLE PRECISION, alarm BOOLEAN NOT NULL, n_reference BIGINT NOT NULL,
+            n_current BIGINT NOT NULL)""",
+        """CREATE UNIQUE INDEX vigia_measurement_of_line ON vigia_measurement
+            (service, window_start, metric, feature, "group", monitor, window_end,
+            known_as_of)""",
+        """CREATE TABLE vigia_event (
+            id {number}, stream TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL,
+            at BIGINT NOT NULL, body TEXT NOT NULL, UNIQUE (stream, key))""",
+        """CREATE TABLE vigia_lease (
+            name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires_at BIGINT NOT NULL)""",
+    ),
 )
 
 VERSION = len(STEPS)

@@ -10,8 +10,8 @@ from typing import Any, Self
 import pandas as pd
 import sqlalchemy as sa
 
-from utils.records import Deployment, Schema, utc_now
-from utils.store import frames, predictions, removal, services, tables, values
+from utils.records import Deployment, Event, Schema, utc_now
+from utils.store import frames, journal, measured, predictions, removal, services, tables, values
 from utils.store.engines import Backend, StoreUnavailable, backend
 from utils.store.labels import history as label_history
 from utils.store.labels import write as write_labels
@@ -426,6 +426,146 @@ class Store:
                 end=values.encode_one("end", "datetime", end),
                 prediction_id=prediction_id,
             )
+
+    # What monitors measured
+
+    def write_measurements(self, deployment: str, table: pd.DataFrame) -> int:
+        """Keep what monitors measured of a deployment, and return how many rows they are.
+
+        ``table`` is the measurements table. A row takes the place of the same line in the same
+        window as of the same ``known_as_of``, so a run that is done again writes nothing twice; as
+        of another moment it stands beside it.
+
+        Raises ``UnknownDeployment``, and ``ValueError`` for two rows of one line.
+
+        >>> from utils.store.example import example_store
+        >>> row = {"monitor": "performance", "metric": "mae", "value": 11.9,
+        ...        "window_start": "2013-04-01", "window_end": "2013-04-08"}
+        >>> with example_store() as store:
+        ...     written = store.write_measurements("flights", pd.DataFrame([row]))
+        ...     store.measurements("flights")["value"].tolist()
+        [11.9]
+        """
+        with self._backend.writing() as connection:
+            [service] = services.services_called(connection, deployment)
+            return measured.write(self._backend, connection, service, table)
+
+    def measurements(
+        self,
+        deployment: str,
+        *,
+        monitor: str | None = None,
+        metric: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        latest: bool = True,
+    ) -> pd.DataFrame:
+        """Return what was measured of a deployment in windows that start in ``start <= t < end``.
+
+        With ``latest``, of each line and window what is known as of the latest moment alone.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     len(store.measurements("flights", metric="mae"))
+        0
+        """
+        with self._backend.reading() as connection:
+            [service] = services.services_called(connection, deployment)
+            return measured.read(
+                connection,
+                service,
+                monitor=monitor,
+                metric=metric,
+                start=values.encode_one("start", "datetime", start),
+                end=values.encode_one("end", "datetime", end),
+                latest=latest,
+            )
+
+    # What happened, and who may act
+
+    def record(
+        self, stream: str, key: str, *, kind: str, at: datetime, body: Mapping[str, Any]
+    ) -> bool:
+        """Write an event unless its stream has one of this key; return whether it is new.
+
+        So nothing happens twice that asks first. ``body`` is anything that JSON holds.
+
+        >>> from utils.store.example import NOON, example_store
+        >>> with example_store() as store:
+        ...     [store.record("run/1", "monitor", kind="done", at=NOON, body={}) for _ in "ab"]
+        [True, False]
+        """
+        row = {
+            "stream": values.encode_required("stream", "string", stream),
+            "key": values.encode_required("key", "string", key),
+            "kind": values.encode_required("kind", "string", kind),
+            "at": values.encode_required("at", "datetime", at),
+            "body": values.encode_required("body", "json", dict(body)),
+        }
+        with self._backend.writing() as connection:
+            return journal.record(self._backend, connection, row)
+
+    def events(self, stream: str, *, after: int = 0, limit: int | None = None) -> list[Event]:
+        """Return the events of a stream, in the order of their writing, with an id above ``after``.
+
+        >>> from utils.store.example import NOON, example_store
+        >>> with example_store() as store:
+        ...     new = store.record("run/1", "monitor", kind="done", at=NOON, body={"n": 2})
+        ...     [(each.key, each.body) for each in store.events("run/1")]
+        [('monitor', {'n': 2})]
+        """
+        with self._backend.reading() as connection:
+            return journal.events(connection, stream, after=after, limit=limit)
+
+    def streams(self, prefix: str = "") -> list[str]:
+        """Return the names of the streams that begin with a prefix, in order.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.streams("run/")
+        []
+        """
+        with self._backend.reading() as connection:
+            return journal.streams(connection, prefix)
+
+    def take_lease(self, name: str, *, holder: str, now: datetime, seconds: float) -> bool:
+        """Take or renew a lease, and return whether ``holder`` has it for so many seconds.
+
+        One that ran out before ``now`` is anybody's. The clock is the caller's: two whose clocks
+        differ by more than a lease's length may both hold it.
+
+        Raises ``ValueError`` for a lease that ends before it begins.
+
+        >>> from utils.store.example import NOON, example_store
+        >>> with example_store() as store:
+        ...     [store.take_lease("loop", holder=each, now=NOON, seconds=60) for each in "aba"]
+        [True, False, True]
+        """
+        if not seconds > 0:
+            raise ValueError(f"seconds={seconds!r}: must be above 0")
+        moment = values.encode_required("now", "datetime", now)
+        with self._backend.writing() as connection:
+            return journal.take_lease(
+                self._backend,
+                connection,
+                name=values.encode_required("name", "string", name),
+                holder=values.encode_required("holder", "string", holder),
+                now=moment,
+                until=moment + round(seconds * 1e6),
+            )
+
+    def release_lease(self, name: str, *, holder: str) -> None:
+        """Give a lease back; one that somebody else holds stays theirs.
+
+        >>> from utils.store.example import NOON, example_store
+        >>> with example_store() as store:
+        ...     held = store.take_lease("loop", holder="a", now=NOON, seconds=60)
+        ...     store.release_lease("loop", holder="a")
+        ...     store.take_lease("loop", holder="b", now=NOON, seconds=60)
+        True
+        """
+        with self._backend.writing() as connection:
+            journal.release_lease(self._backend, connection, name=name, holder=holder)
 
     # Access keys
 

@@ -140,6 +140,46 @@ audit = Table(
 )
 
 
+measurement = Table(
+    "vigia_measurement",
+    metadata,
+    _number(),
+    Column("service", BigInteger, nullable=False),
+    Column("monitor", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("feature", Text, nullable=False),
+    Column("group", Text, nullable=False),
+    Column("window_start", BigInteger, nullable=False),
+    Column("window_end", BigInteger, nullable=False),
+    Column("known_as_of", BigInteger, nullable=False),
+    *(Column(name, Double) for name in ("value", "low", "high")),
+    *(Column(name, Double) for name in ("threshold_low", "threshold_high")),
+    Column("alarm", Boolean, nullable=False),
+    Column("n_reference", BigInteger, nullable=False),
+    Column("n_current", BigInteger, nullable=False),
+)
+
+event = Table(
+    "vigia_event",
+    metadata,
+    _number(),
+    Column("stream", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+    UniqueConstraint("stream", "key"),
+)
+
+lease = Table(
+    "vigia_lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Feature:
     """An input of a service: its name, its kind, and the database column that holds it."""
