@@ -1,0 +1,1 @@
+"""What is done about what was measured: rules, alerts, and who is told."""
