@@ -11,7 +11,18 @@ import pandas as pd
 import sqlalchemy as sa
 
 from utils.records import Deployment, Event, Schema, utc_now
-from utils.store import frames, journal, measured, predictions, removal, services, tables, values
+from utils.store import (
+    activity,
+    frames,
+    journal,
+    measured,
+    predictions,
+    removal,
+    services,
+    tables,
+    values,
+)
+from utils.store.activity import Activity
 from utils.store.engines import Backend, StoreUnavailable, backend
 from utils.store.labels import history as label_history
 from utils.store.labels import write as write_labels
@@ -480,6 +491,63 @@ class Store:
                 end=values.encode_one("end", "datetime", end),
                 latest=latest,
             )
+
+    # What a live page asks
+
+    def activity(self, deployment: str, *, after: int = 0, limit: int = 10_000) -> Activity:
+        """Return the newest predictions that were stored after an id, at most ``limit`` of them.
+
+        It takes as long as there are new ones, however many are stored, except for ``after=0``,
+        which counts them all.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     seen = store.activity("flights", limit=1)
+        ...     later = store.activity("flights", after=seen.last_id)
+        ...     seen.n_new, seen.predictions, later.n_new
+        (2, (-3.0,), 0)
+        """
+        with self._backend.reading() as connection:
+            [service] = services.services_called(connection, deployment)
+            return activity.newest(connection, service, after=after, limit=limit)
+
+    def count(self, deployment: str) -> int:
+        """Return how many predictions are stored; it reads the whole of an index.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.count("flights")
+        2
+        """
+        with self._backend.reading() as connection:
+            [service] = services.services_called(connection, deployment)
+            return activity.count(connection, service)
+
+    def last_measurement(self, deployment: str) -> int:
+        """Return the number of the newest measurement, which grows as more come; 0 for none.
+
+        One that only takes the place of the newest may take its number too.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.last_measurement("flights")
+        0
+        """
+        with self._backend.reading() as connection:
+            [service] = services.services_called(connection, deployment)
+            return activity.last_measurement(connection, service)
+
+    def window_starts(self, deployment: str, *, newest: int) -> list[datetime]:
+        """Return when the newest windows that were measured start, oldest first.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     store.window_starts("flights", newest=8)
+        []
+        """
+        with self._backend.reading() as connection:
+            [service] = services.services_called(connection, deployment)
+            return activity.window_starts(connection, service, newest=newest)
 
     # What happened, and who may act
 
