@@ -220,6 +220,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_transform(commands)
     _add_report(commands)
+    _add_alerts(commands)
     _add_rest(
         commands,
         "bench",
@@ -520,6 +521,12 @@ def _add_report(commands) -> None:
         metavar="DIR",
         help=tr(pt="a pasta do relatório", en="the folder of the report"),
     )
+
+
+def _add_alerts(commands) -> None:
+    from utils.operations.command_line import add
+
+    add(commands)
 
 
 def _positive(text: str) -> int:
