@@ -1,5 +1,7 @@
 """Two languages, neither of which can be forgotten."""
 
+import threading
+
 import pytest
 
 from utils import text
@@ -48,6 +50,17 @@ def test_a_missing_language_is_an_error_in_either_language():
 def test_an_unknown_language_is_refused_by_name(code):
     with pytest.raises(ValueError, match="the languages are pt, en"):
         text.set_language(code)
+
+
+def test_a_language_used_for_a_while_is_that_of_its_own_thread():
+    text.set_language("pt")
+    found = []
+    with text.using("en"):
+        other = threading.Thread(target=lambda: found.append(text.language()))
+        other.start()
+        other.join()
+        found.append(text.language())
+    assert found == ["pt", "en"]
 
 
 def test_a_language_used_for_a_while_gives_way_even_after_an_error():

@@ -8,6 +8,7 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 
 LANGUAGES = ("pt", "en")
@@ -20,20 +21,23 @@ def _known(code: str, *, argument: str) -> str:
 
 
 _in_force: str | None = None
+_here: ContextVar[str | None] = ContextVar("language", default=None)
+"""The language of this thread or task alone, while it stands in ``using``."""
 
 
 def language() -> str:
     """Return the language in force.
 
-    It is the one set; else ``VIGIA_LANGUAGE``; else that of the system's locale, where the course
-    has it; else Portuguese. Raises ``ValueError`` for a ``VIGIA_LANGUAGE`` that is none of ours.
+    It is that of ``using``, in its own thread or task; else the one set; else
+    ``VIGIA_LANGUAGE``; else that of the system's locale, where the course has it; else Portuguese.
+    Raises ``ValueError`` for a ``VIGIA_LANGUAGE`` that is none of ours.
 
     >>> with using("en"):
     ...     language()
     'en'
     """
-    if _in_force is not None:
-        return _in_force
+    if (own := _here.get() or _in_force) is not None:
+        return own
     if named := os.environ.get("VIGIA_LANGUAGE"):
         return _known(named, argument="VIGIA_LANGUAGE")
     locales = (os.environ.get(name, "")[:2] for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
@@ -47,23 +51,22 @@ def set_language(code: str) -> None:
     """
     global _in_force
     _in_force = _known(code, argument="language")
+    _here.set(None)
 
 
 @contextmanager
 def using(code: str) -> Iterator[None]:
-    """Put a language in force for a while, then the one before it.
+    """Put a language in force for a while, in this thread or task alone; then the one before it.
 
     >>> with using("pt"):
     ...     tr(pt="limiar", en="threshold")
     'limiar'
     """
-    global _in_force
-    before = _in_force
-    set_language(code)
+    token = _here.set(_known(code, argument="language"))
     try:
         yield
     finally:
-        _in_force = before
+        _here.reset(token)
 
 
 def tr(*, pt: str, en: str) -> str:

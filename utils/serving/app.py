@@ -528,12 +528,14 @@ def serve(
     capture: bool = True,
     max_body_bytes: int = MAX_BODY_BYTES,
     max_rows: int = MAX_ROWS,
+    prepare: Callable[[FastAPI, Endpoint], None] | None = None,
 ) -> None:
     """Serve a model until SIGTERM or SIGINT; then answer what was accepted, and return.
 
     The deployment is called as the model is, unless named; it is a new one unless this very
     version is in service under the name already. The access key is ``VIGIA_ACCESS_KEY``, or is
     made and printed once. ``port=0`` is a free port. When requests are taken, a line says where.
+    ``prepare`` is called with the application and its endpoint before that, to add to them.
     """
     access_key = os.environ.get("VIGIA_ACCESS_KEY", "")
     if not access_key.isascii() or any(letter.isspace() for letter in access_key):
@@ -556,6 +558,8 @@ def serve(
             max_body_bytes=max_body_bytes,
             accept_event_time=accept_event_time,
         )
+        if prepare is not None:
+            prepare(app, endpoint)
         said = f"serving {endpoint.deployment.name} ({scorer.model_uri}) at {_address(listening)}"
         server = _Server(app, ready=partial(print, said, flush=True))
         with _stopped_by_signal(server):

@@ -99,9 +99,21 @@ class KeyRing:
         ...     ring.client_of("a secret"), ring.client_of("a guess")
         ('owner', None)
         """
-        given, found = hash_key(key), None
+        given = hash_key(key)
+        return self.client_whose(lambda known: hmac.compare_digest(known, given))
+
+    def client_whose(self, matches: Callable[[str], bool]) -> str | None:
+        """Return the client the hash of whose key matches, or ``None``; every one is tried.
+
+        >>> from utils.store.example import example_store
+        >>> with example_store() as store:
+        ...     ring = KeyRing({"a secret": "owner"}, store, "flights")
+        ...     ring.client_whose(lambda known: known == hash_key("a secret"))
+        'owner'
+        """
+        found = None
         for known, client in self._known:
-            if hmac.compare_digest(known, given):
+            if matches(known):
                 found = client
         return found
 
