@@ -15,6 +15,7 @@ HOW_TO_GET = {
     "prometheus": "apt install prometheus (with promtool), or put both on the PATH",
     "promtool": "apt install prometheus, which brings it, or put it on the PATH",
     "alertmanager": "apt install prometheus-alertmanager, or put alertmanager on the PATH",
+    "amtool": "apt install prometheus-alertmanager, which brings it, or put it on the PATH",
     "awslambdaric": "pip install awslambdaric (it exists for Linux alone)",
 }
 

@@ -105,8 +105,16 @@ def _serve(chosen: argparse.Namespace) -> int:
         tracking_uri=chosen.tracking_uri,
         accept_event_time=chosen.accept_event_time,
         capture=chosen.capture,
+        prepare=_show_models,
     )
     return 0
+
+
+def _show_models(app, endpoint) -> None:
+    """Let ``/metrics`` show what was measured of the models in the store, too."""
+    from utils.exporters.prometheus import ModelCollector
+
+    app.state.routes.metrics.registry.register(ModelCollector(endpoint.store))
 
 
 def _transform(chosen: argparse.Namespace) -> int:
@@ -168,6 +176,20 @@ def _report(chosen: argparse.Namespace) -> int:
     return 1 if alerts else 0
 
 
+def _monitoring(chosen: argparse.Namespace) -> int:
+    from utils.operations.monitoring import stale, write
+
+    if not chosen.check:
+        for path in write():
+            print(path.relative_to(_ROOT))
+        return 0
+    found = stale()
+    for path in found:
+        name = path.relative_to(_ROOT)
+        print(tr(pt=f"desatualizado: {name}", en=f"stale: {name}"), file=sys.stderr)
+    return 1 if found else 0
+
+
 def _bench(chosen: argparse.Namespace) -> int:
     sys.path.insert(0, str(_ROOT))
     from benchmarks.serving import main as bench
@@ -221,6 +243,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_transform(commands)
     _add_report(commands)
     _add_alerts(commands)
+    _add_monitoring(commands)
     _add_rest(
         commands,
         "bench",
@@ -520,6 +543,26 @@ def _add_report(commands) -> None:
         type=Path,
         metavar="DIR",
         help=tr(pt="a pasta do relatório", en="the folder of the report"),
+    )
+
+
+def _add_monitoring(commands) -> None:
+    monitoring = _add(
+        commands,
+        "monitoring",
+        _monitoring,
+        tr(
+            pt="escreve em monitoring/ o que Prometheus e Alertmanager leem, a partir das regras",
+            en="writes what Prometheus and Alertmanager read to monitoring/, from the rules",
+        ),
+    )
+    monitoring.add_argument(
+        "--check",
+        action="store_true",
+        help=tr(
+            pt="só diz o que está desatualizado; sai com 1 se houver algo",
+            en="only says what is stale; exits with 1 when something is",
+        ),
     )
 
 

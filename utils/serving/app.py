@@ -142,7 +142,8 @@ class _Routes:
 
     async def scrape(self, request: Request) -> Response:
         """Give the metrics to Prometheus."""
-        return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        told = await asyncio.to_thread(generate_latest, self.metrics.registry)
+        return Response(told, media_type=CONTENT_TYPE_LATEST)
 
     async def invocations(self, request: Request) -> Response:
         """Predict rows given in one of MLflow's forms of JSON, or as CSV."""
