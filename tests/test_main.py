@@ -309,6 +309,7 @@ def test_serve_passes_on_what_it_was_given(monkeypatch):
         ["serve", "--model-uri", "models:/m@champion", "--store", "sqlite:///s.db", "--port", "9"]
     )
     assert status == 0
+    assert callable(asked.pop("prepare"))
     assert asked == {
         "model_uri": "models:/m@champion",
         "store_url": "sqlite:///s.db",
@@ -319,6 +320,21 @@ def test_serve_passes_on_what_it_was_given(monkeypatch):
         "accept_event_time": False,
         "capture": True,
     }
+
+
+def test_what_is_served_shows_its_models_measurements_at_metrics(monkeypatch):
+    from prometheus_client import generate_latest
+
+    from utils.serving.app import create_app
+    from utils.serving.example import example_endpoint
+
+    prepared = {}
+    monkeypatch.setattr("utils.serving.app.serve", lambda **given: prepared.update(given))
+    commands.main(["serve", "--model-uri", "models:/m@champion", "--store", "sqlite:///s.db"])
+    with example_endpoint() as endpoint:
+        app = create_app(endpoint, access_keys={"a secret": "tower"})
+        prepared["prepare"](app, endpoint)
+        assert b"vigia_store_up 1.0" in generate_latest(app.state.routes.metrics.registry)
 
 
 @pytest.fixture
