@@ -246,7 +246,9 @@ _FAILED = 'vigia_requests_total{status=~"5.."}'
 _RECORDED = [
     {
         "record": f"vigia:request_errors:ratio_rate{span}",
-        "expr": f"sum(rate({_FAILED}[{span}])) / sum(rate(vigia_requests_total[{span}]))",
+        "expr": (
+            f"(sum(rate({_FAILED}[{span}])) or vector(0)) / sum(rate(vigia_requests_total[{span}]))"
+        ),
     }
     for span in ("5m", "1h")
 ] + [

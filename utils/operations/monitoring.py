@@ -1,17 +1,20 @@
 """The files in ``monitoring/`` that other programs read, made from the default rules.
 
-Nothing there is edited by hand but ``rules.yaml`` and the runbooks.
+Nothing there is edited by hand but ``rules.yaml``, the runbooks and the READMEs.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from utils.exporters import grafana
 from utils.exporters.prometheus import rule_file, write_rules
 from utils.operations.rules import read_rules
 from utils.operations.runbooks import MONITORING, RULES
+from utils.text import LANGUAGES
 
 HEADER = "# Made by `python -m utils monitoring` from monitoring/rules.yaml; do not edit.\n"
 
@@ -53,6 +56,12 @@ def _documents() -> dict[str, dict[str, Any]]:
         "prometheus/prometheus.yml": PROMETHEUS,
         "prometheus/rules.yml": rule_file(rules, runbooks="runbooks/en/"),
         "alertmanager/alertmanager.yml": ALERTMANAGER,
+        **{f"grafana/{name}": each for name, each in grafana.provisioning().items()},
+        **{
+            f"grafana/dashboards/{language}/{name}": each
+            for language in LANGUAGES
+            for name, each in grafana.dashboards(language).items()
+        },
     }
 
 
@@ -60,10 +69,19 @@ def write(folder: Path = MONITORING) -> list[Path]:
     """Write the files, and return their paths."""
     paths = []
     for name, document in _documents().items():
-        path = write_rules(document, folder / name)
-        path.write_text(HEADER + path.read_text(encoding="utf-8"), encoding="utf-8")
-        paths.append(path)
+        paths.append(_write(document, folder / name))
     return paths
+
+
+def _write(document: dict[str, Any], path: Path) -> Path:
+    if path.suffix != ".json":
+        write_rules(document, path)
+        path.write_text(HEADER + path.read_text(encoding="utf-8"), encoding="utf-8")
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
 
 
 def stale() -> list[Path]:
