@@ -66,6 +66,7 @@ def prometheus(config: dict[str, Any], folder: Path, *, data: Path | None = None
         f"--config.file={path}",
         f"--storage.tsdb.path={data or folder / 'data'}",
         "--storage.tsdb.retention.time=100y",
+        "--rules.alert.resend-delay=1s",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
     with _running(command, ready=f"{address}/-/ready", log=folder / "prometheus.log"):
@@ -73,11 +74,11 @@ def prometheus(config: dict[str, Any], folder: Path, *, data: Path | None = None
 
 
 @contextmanager
-def alertmanager(config: dict[str, Any], folder: Path) -> Iterator[str]:
+def alertmanager(config: dict[str, Any], folder: Path, *, port: int | None = None) -> Iterator[str]:
     """Run an Alertmanager with a configuration, and give its address."""
     import yaml
 
-    path, port = folder / "alertmanager.yml", free_port()
+    path, port = folder / "alertmanager.yml", port or free_port()
     path.write_text(yaml.safe_dump(config))
     address = f"http://127.0.0.1:{port}"
     command = [

@@ -123,5 +123,7 @@ def test_the_model_is_chosen_and_no_other_variable_is_left():
     board = grafana.dashboards("en")["model.json"]
     (variable,) = board["templating"]["list"]
     assert variable["name"] == "deployment"
+    # 1: the deployments are asked for when the dashboard is opened; else there are none to choose.
+    assert variable["refresh"] == 1
     text = json.dumps(board["panels"])
     assert set(re.findall(r"\$\w+", text)) == {"$deployment"}

@@ -13,6 +13,7 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.exporters.prometheus_servers import alertmanager, prometheus, promtool, query, until
+from tests.services import free_port
 from utils.exporters.prometheus import (
     ModelCollector,
     alert_name,
@@ -101,6 +102,28 @@ def test_ten_thousand_groups_do_not_become_ten_thousand_series(store):
         ModelCollector(store, most_lines=0)
 
 
+def test_what_is_left_out_is_never_the_error_of_all_while_a_group_is_shown(store):
+    narrow = [
+        weeks(1.0, monitor="a", feature=f"f{n}", group=g) for n in range(3) for g in ("", "g")
+    ]
+    store.write_measurements("flights", pd.concat([*narrow, weeks(12.0, monitor="performance")]))
+    seen = shown(ModelCollector(store, most_lines=4))["vigia_model_measurement"]
+    assert [(labels["feature"], labels["group"]) for labels, _ in seen] == [
+        ("f0", ""),
+        ("f1", ""),
+        ("f2", ""),
+        ("", ""),
+    ]
+
+
+def test_a_window_without_a_value_is_not_the_last_that_said_something(store):
+    store.write_measurements("flights", weeks(12.0, np.nan))
+    seen = shown(ModelCollector(store))
+    assert seen["vigia_model_measurement"] == []
+    assert seen["vigia_model_window_end_timestamp_seconds"] == []
+    assert [value for _, value in seen["vigia_model_rows"]] == [50.0]
+
+
 def test_the_store_is_asked_once_a_refresh_whoever_scrapes(store):
     now = [0.0]
     collector = ModelCollector(store, refresh_s=15, clock=lambda: now[0])
@@ -135,8 +158,10 @@ def test_a_rule_becomes_an_expression_that_says_the_same():
         f'({last} > 15) and last_over_time(vigia_model_rows{{metric="mae"}}[7d]) >= 30'
     )
     day = 'last_over_time(vigia_model_measurement{metric="mae"}[1d]'
+    end = 'last_over_time(vigia_model_window_end_timestamp_seconds{metric="mae"}[1d]'
     assert of(high=15.0, window="1D", persistence=3) == (
-        f"{day}) > 15 and {day} offset 1d) > 15 and {day} offset 2d) > 15"
+        f"{day}) > 15 and {day} offset 1d) > 15 and {end}) > {end} offset 1d) "
+        f"and {day} offset 2d) > 15 and {end} offset 1d) > {end} offset 2d)"
     )
     named = of(high=1.0, monitor="performance", group='J"K')
     assert '{metric="mae",monitor="performance",group="J\\"K"}' in named
@@ -159,14 +184,14 @@ def test_the_file_has_what_a_person_needs_of_each_rule():
     assert told["annotations"]["runbook_url"] == "https://wiki/performance.md"
     assert told["annotations"]["action"] == "retrain"
     alerts = {each["alert"] for each in service["rules"] if "alert" in each}
-    assert alerts == {"ServiceDown", "ErrorBudgetBurns", "SlowestAnswers"}
+    assert alerts == set(_OF_SERVICE)
 
 
 def test_promtool_accepts_the_default_rules(tmp_path):
     path = write_rules(rule_file(read_rules(RULES)), tmp_path / "rules.yml")
     done = promtool("check", "rules", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(read_rules(RULES)) + 6} rules found" in done.stdout
+    assert f"{len(read_rules(RULES)) + 9} rules found" in done.stdout
 
 
 def _series(name, rule, values):
@@ -224,6 +249,94 @@ def _annotations(rules, value):
     return told
 
 
+def _tried(tmp_path, rules, cases, *, interval="6h", evaluation_interval="1h"):
+    """Let promtool evaluate rules on series, and tell whether each alert stands at its time."""
+    write_rules(rules, tmp_path / "rules.yml")
+    stands = 'count(ALERTS{{alertname="{}",alertstate="firing"}}) or vector(0)'
+    tests = [
+        {
+            "interval": interval,
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [
+                {
+                    "expr": stands.format(alert),
+                    "eval_time": at,
+                    "exp_samples": [{"labels": "{}", "value": int(fires)}],
+                }
+            ],
+        }
+        for alert, at, series, fires in cases
+    ]
+    document = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": evaluation_interval,
+        "tests": tests,
+    }
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(document))
+    done = promtool("test", "rules", str(tmp_path / "test.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_window_that_stands_for_weeks_counts_once(tmp_path):
+    """A gauge is scraped on while monitoring has stopped: that is no second window."""
+    rules = rule_file([AlertRule(name="r", metric="mae", high=15.0, persistence=2)], service=False)
+    value = 'vigia_model_measurement{metric="mae"}'
+    end = 'vigia_model_window_end_timestamp_seconds{metric="mae"}'
+    # 28 samples, six hours apart, are a week.
+    cases = [
+        ("R", "20d", {value: "18x90", end: "100x90"}, False),
+        ("R", "6d", {value: "18x27 18x62", end: "100x27 200x62"}, False),
+        ("R", "8d", {value: "18x27 18x62", end: "100x27 200x62"}, True),
+        ("R", "8d", {value: "12x27 18x62", end: "100x27 200x62"}, False),
+        # The third is late: the alert waits for it, a quarter of a window.
+        ("R", "15d", {value: "18x27 18x62", end: "100x27 200x62"}, True),
+        ("R", "16d", {value: "18x27 18x62", end: "100x27 200x62"}, False),
+    ]
+    _tried(tmp_path, rules, cases)
+
+
+_REQUESTS = 'vigia_requests_total{{route="/invocations",status="{}"}}'.format
+_SLOW = {
+    'vigia_request_seconds_bucket{le="1"}': "0+{}x60",
+    'vigia_request_seconds_bucket{le="10"}': "0+100x60",
+    'vigia_request_seconds_bucket{le="+Inf"}': "0+100x60",
+}
+
+
+def _filled(series, *values):
+    given = iter(values)
+    return {name: text.format(next(given)) if "{}" in text else text for name, text in
+            series.items()}  # fmt: skip
+
+
+_ALL_OF = {_REQUESTS(200): "0+{}x60", _REQUESTS(503): "0+{}x60"}
+_KEPT = {"vigia_predictions_total": "0+100x60", "vigia_predictions_stored_total": "0+{}x60"}
+_OF_SERVICE = {
+    "ServiceDown": ({'up{job="vigia"}': "0x60"}, {'up{job="vigia"}': "1x60"}),
+    "ErrorBudgetBurns": (_filled(_ALL_OF, 80, 20), _filled(_ALL_OF, 90, 10)),
+    "SlowestAnswers": (_filled(_SLOW, 95), _filled(_SLOW, 100)),
+    "AnswersNotStored": (_filled(_KEPT, 98), _filled(_KEPT, 100)),
+    "StoreUnreadable": ({"vigia_store_up": "0x60"}, {"vigia_store_up": "1x60"}),
+}
+"""Of each alert on the service, series where it fires and where it keeps quiet."""
+
+
+def test_promtool_sees_each_alert_on_the_service_fire_and_keep_quiet(tmp_path):
+    cases = [
+        (alert, "50m", series, fires)
+        for alert, both in _OF_SERVICE.items()
+        for series, fires in zip(both, (True, False), strict=True)
+    ]
+    # Failures that are over do not burn on, and nobody's requests are no failures.
+    was_down = {_REQUESTS(200): "0+100x60", _REQUESTS(503): "0+100x30 3000x30"}
+    cases += [
+        ("ErrorBudgetBurns", "50m", was_down, False),
+        ("ErrorBudgetBurns", "50m", {_REQUESTS(200): "5x60"}, False),
+        ("AnswersNotStored", "50m", {name: "5x60" for name in _KEPT}, False),
+    ]
+    _tried(tmp_path, rule_file([]), cases, interval="1m", evaluation_interval="1m")
+
+
 # ------------------------------------------------------------------------------- the past
 
 
@@ -278,6 +391,8 @@ def test_a_real_server_answers_what_the_table_says(of_the_past, months):
         AlertRule(name="thrice", metric="mae", high=15.0, persistence=3),
         AlertRule(name="budget", metric="mae", false_alarms_per_year=4),
         AlertRule(name="below", metric="mae", low=11.5),
+        AlertRule(name="either-side", metric="mae", low=12.0, high=12.5, persistence=2),
+        AlertRule(name="enough", metric="mae", high=15.0, minimum=50, persistence=2),
         AlertRule(name="few", metric="mae", high=15.0, minimum=51),
     ],
     ids=lambda rule: rule.name,
@@ -365,6 +480,31 @@ def _host(address):
 
 def _target(job, address):
     return {"job_name": job, "static_configs": [{"targets": [_host(address)]}]}
+
+
+def test_an_alert_waits_for_an_alertmanager_that_is_down(hook, tmp_path):
+    rules = write_rules(rule_file([]), tmp_path / "rules.yml")
+    document = yaml.safe_load(rules.read_text())
+    always = {"alert": "Always", "expr": "vector(1)"}
+    document["groups"].append({"name": "test", "rules": [always]})
+    write_rules(document, rules)
+    port = free_port()
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(rules)],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}]},
+    }
+    receiver = f"http://127.0.0.1:{hook.server_port}/hook"
+    manager_config = {
+        "route": {"receiver": "hook", "group_wait": "0s"},
+        "receivers": [{"name": "hook", "webhook_configs": [{"url": receiver}]}],
+    }
+    with prometheus(config, tmp_path) as server:
+        until(lambda: query(server, 'ALERTS{alertstate="firing"}'))
+        assert hook.heard == []
+        with alertmanager(manager_config, tmp_path, port=port):
+            heard = until(lambda: list(hook.heard))
+    assert heard[0]["alerts"][0]["labels"]["alertname"] == "Always"
 
 
 def test_the_endpoint_serves_on_while_nobody_scrapes_it():

@@ -187,7 +187,7 @@ def dashboard(
     """
     from grafana_foundation_sdk.builders import dashboard as built
     from grafana_foundation_sdk.cog.encoder import JSONEncoder
-    from grafana_foundation_sdk.models.dashboard import DataSourceRef
+    from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh
 
     source = DataSourceRef(type_val="prometheus", uid=DATASOURCE)
     board = built.Dashboard(title).uid(uid).tags(["vigia"]).refresh("30s").time("now-6h", "now")
@@ -196,6 +196,7 @@ def dashboard(
             built.QueryVariable("deployment")
             .datasource(source)
             .query("label_values(vigia_model_measurement, deployment)")
+            .refresh(VariableRefresh.ON_DASHBOARD_LOAD)
         )
     for question in questions:
         board = board.with_panel(_panel(question, source))

@@ -5,11 +5,13 @@ ours becomes an alerting rule of Prometheus; months that are over are written as
 ``promtool tsdb create-blocks-from openmetrics`` turns into blocks that a server reads.
 
 A window may last for days, so persistence is counted in windows, by looking one and more windows
-back, and not by a rule's ``for``.
+back, and not by a rule's ``for``. A gauge stands still until the next window is measured: what is
+seen further back counts only if it is of an earlier window.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -35,7 +37,10 @@ _GAUGES = {
     "threshold_high": ("vigia_model_threshold_high", "An alarm lies above"),
     "alarm": ("vigia_model_alarm", "1 where the line is outside its thresholds"),
     "n_current": ("vigia_model_rows", "The rows that it rests on"),
-    "window_end": ("vigia_model_window_end_timestamp_seconds", "When the last window ended"),
+    "window_end": (
+        "vigia_model_window_end_timestamp_seconds",
+        "When the last window that had a value ended",
+    ),
     "known_as_of": (
         "vigia_model_known_as_of_timestamp_seconds",
         "The moment up to which labels were known",
@@ -48,8 +53,9 @@ class ModelCollector(Collector):
     """The last window of each line of each deployment of a store, as gauges.
 
     The store is asked at most once in ``refresh_s`` seconds, whoever scrapes. Of a deployment with
-    more than ``most_lines`` lines the first are shown, and ``vigia_model_lines_left_out`` says how
-    many are not: a column of ten thousand categories must not become ten thousand series. A store
+    more than ``most_lines`` lines those of all rows are shown first, then those of a feature, then
+    those of a group, and ``vigia_model_lines_left_out`` says how many are not: a column of ten
+    thousand categories must not become ten thousand series, nor hide the error of all. A store
     that cannot be read gives ``vigia_store_up`` 0 and no measurements, and breaks no scrape.
 
     >>> from utils.store.example import example_store
@@ -76,6 +82,7 @@ class ModelCollector(Collector):
         self._refresh_s = refresh_s
         self._most_lines = most_lines
         self._clock = clock
+        self._lock = threading.Lock()
         self._kept: list[GaugeMetricFamily] = []
         self._read_at: float | None = None
 
@@ -84,10 +91,12 @@ class ModelCollector(Collector):
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        now = self._clock()
-        if self._read_at is None or now - self._read_at >= self._refresh_s:
-            self._kept, self._read_at = self._families(), now
-        yield from self._kept
+        with self._lock:
+            now = self._clock()
+            if self._read_at is None or now - self._read_at >= self._refresh_s:
+                self._kept, self._read_at = self._families(), now
+            kept = self._kept
+        yield from kept
 
     def _families(self) -> list[GaugeMetricFamily]:
         up = GaugeMetricFamily("vigia_store_up", "1 where the store could be read")
@@ -107,12 +116,10 @@ class ModelCollector(Collector):
         }
         for name, table in tables.items():
             left_out.add_metric([name], max(0, len(table) - self._most_lines))
-            for row in table.head(self._most_lines).to_dict("records"):
+            for row in _broadest(table, self._most_lines).to_dict("records"):
                 labels = [name, *(row[label] for label in LABELS[1:])]
-                for column, family in families.items():
-                    value = _number(row[column])
-                    if value is not None:
-                        family.add_metric(labels, value)
+                for column, value in _numbers(row).items():
+                    families[column].add_metric(labels, value)
         return [up, left_out, *families.values()]
 
 
@@ -123,11 +130,25 @@ def last_windows(table: pd.DataFrame) -> pd.DataFrame:
     return last.sort_values(list(LABELS[1:]), ignore_index=True)
 
 
-def _number(value: Any) -> float | None:
-    """Return what a gauge shows of a value, and nothing of a missing one."""
-    if pd.isna(value):
-        return None
-    return value.timestamp() if isinstance(value, pd.Timestamp) else float(value)
+def _broadest(table: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return at most so many lines: those of all rows, of a feature, of a group, in this order."""
+    named = table["feature"].ne("").astype("int64") + 2 * table["group"].ne("").astype("int64")
+    kept = named.sort_values(kind="stable").index[:most]
+    return table.loc[kept.sort_values()]
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    """Return what the gauges show of a line, by column: nothing of what is missing.
+
+    A window without a value says nothing, so it is not the last one that said something.
+    """
+    numbers = {column: row[column] for column in _GAUGES if not pd.isna(row[column])}
+    if "value" not in numbers:
+        numbers.pop("window_end", None)
+    return {
+        column: value.timestamp() if isinstance(value, pd.Timestamp) else float(value)
+        for column, value in numbers.items()
+    }
 
 
 # ------------------------------------------------------------------------------- rules
@@ -140,7 +161,8 @@ def rule_file(
 
     Each of ours is one alerting rule; with ``service`` those of the service stand beside them: it
     is down, it burns its error budget (at 14 times the rate that would spend a month's 1 % in a
-    month, over an hour and over five minutes), or its slowest hundredth takes over a second.
+    month, over an hour and over five minutes), its slowest hundredth takes over a second, it stores
+    not all that it answers (as above the limit of its disk guard), or its store cannot be read.
     ``runbooks`` is put before the name of a rule's page.
 
     >>> rule = AlertRule(name="error-rose", metric="mae", high=15.0)
@@ -164,9 +186,13 @@ def _alerting(rule: AlertRule, runbooks: str) -> dict[str, Any]:
     labels = {"severity": rule.severity, "rule": rule.name}
     if rule.owner:
         labels["owner"] = rule.owner
+    # The next window may come late; until then the one before it is no second window any more.
+    late = int(windows.length(rule.window, argument="window").total_seconds()) // 4
+    kept = {"keep_firing_for": _duration(late)} if rule.persistence > 1 else {}
     return {
         "alert": alert_name(rule.name),
         "expr": expression(rule),
+        **kept,
         "labels": labels,
         "annotations": annotations,
     }
@@ -184,6 +210,12 @@ def alert_name(rule: str) -> str:
 def expression(rule: AlertRule) -> str:
     """Return the PromQL that is true of a line where a rule fires.
 
+    Windows are told apart by the moment at which they end, so that one that is shown for weeks,
+    as when monitoring has stopped, counts once. A window that says nothing breaks a row of windows
+    here; our own book of alerts passes over it. Windows must be measured as often as they end: an
+    alert on several waits a quarter of a window for one that is late (``keep_firing_for``, which
+    Prometheus has since 2.42), and is then over.
+
     >>> print(expression(AlertRule(name="r", metric="mae", high=15.0)))
     last_over_time(vigia_model_measurement{metric="mae"}[7d]) > 15
     """
@@ -194,25 +226,27 @@ def expression(rule: AlertRule) -> str:
         ago = f" offset {_duration(seconds * windows_ago)}" if windows_ago else ""
         return f"last_over_time({name}{_selector(rule)}[{window}]{ago})"
 
-    def outside(side: str, sign: str, windows_ago: int) -> str:
+    def outside(windows_ago: int) -> str:
         value = last("vigia_model_measurement", windows_ago)
-        if rule.false_alarms_per_year is not None:
-            return f"{value} {sign} {last(f'vigia_model_threshold_{side}', windows_ago)}"
-        return f"{value} {sign} {getattr(rule, side):.10g}"
+        tests = []
+        for side, sign in (("low", "<"), ("high", ">")):
+            if rule.false_alarms_per_year is not None:
+                threshold = last(f"vigia_model_threshold_{side}", windows_ago)
+                tests.append(f"{value} {sign} {threshold}")
+            elif getattr(rule, side) is not None:
+                tests.append(f"{value} {sign} {getattr(rule, side):.10g}")
+        either = tests[0] if len(tests) == 1 else " or ".join(f"({each})" for each in tests)
+        if rule.minimum > 1:
+            rows = last("vigia_model_rows", windows_ago)
+            return f"({either}) and {rows} >= {rule.minimum}"
+        return either if len(tests) == 1 or rule.persistence == 1 else f"({either})"
 
-    def in_a_row(side: str, sign: str) -> str:
-        return " and ".join(outside(side, sign, ago) for ago in range(rule.persistence))
+    def later(windows_ago: int) -> str:
+        ended = "vigia_model_window_end_timestamp_seconds"
+        return f"{last(ended, windows_ago - 1)} > {last(ended, windows_ago)}"
 
-    sides = [(side, sign) for side, sign in (("low", "<"), ("high", ">")) if _looks(rule, side)]
-    tests = [in_a_row(side, sign) for side, sign in sides]
-    either = tests[0] if len(tests) == 1 else " or ".join(f"({each})" for each in tests)
-    if rule.minimum > 1:
-        either = f"({either}) and {last('vigia_model_rows')} >= {rule.minimum}"
-    return either
-
-
-def _looks(rule: AlertRule, side: str) -> bool:
-    return rule.false_alarms_per_year is not None or getattr(rule, side) is not None
+    earlier = range(1, rule.persistence)
+    return " and ".join([outside(0), *(f"{outside(ago)} and {later(ago)}" for ago in earlier)])
 
 
 def _selector(rule: AlertRule) -> str:
@@ -255,7 +289,14 @@ _RECORDED = [
     {
         "record": "vigia:request_seconds:p99_5m",
         "expr": "histogram_quantile(0.99, sum by (le) (rate(vigia_request_seconds_bucket[5m])))",
-    }
+    },
+    {
+        "record": "vigia:predictions_not_stored:ratio_rate5m",
+        "expr": (
+            "1 - sum(rate(vigia_predictions_stored_total[5m])) "
+            "/ sum(rate(vigia_predictions_total[5m]))"
+        ),
+    },
 ]
 
 
@@ -283,6 +324,24 @@ def _of_service(runbooks: str) -> list[dict[str, Any]]:
             "labels": {"severity": "warning", "rule": "slowest-answers", "owner": "service"},
             "annotations": {"summary": "One answer in a hundred takes over a second"} | page,
         },
+        {
+            "alert": "AnswersNotStored",
+            "expr": "vigia:predictions_not_stored:ratio_rate5m > 0.01",
+            "for": "5m",
+            "labels": {"severity": "critical", "rule": "answers-not-stored", "owner": "service"},
+            "annotations": {
+                "summary": "{{ $value | humanizePercentage }} of answers are not stored: the disk "
+                "guard has no room, or capture is switched off"
+            }
+            | page,
+        },
+        {
+            "alert": "StoreUnreadable",
+            "expr": "vigia_store_up == 0",
+            "for": "5m",
+            "labels": {"severity": "critical", "rule": "store-unreadable", "owner": "service"},
+            "annotations": {"summary": "The store cannot be read: nothing is monitored"} | page,
+        },
     ]
 
 
@@ -302,16 +361,17 @@ def openmetrics(table: pd.DataFrame, *, deployment: str) -> str:
     11.9 1365379200.0
     """
     rows = table.sort_values([*LABELS[1:], "window_start"], kind="stable")
+    seen = []
+    for row in rows.to_dict("records"):
+        labels = {"deployment": deployment} | {n: row[n] for n in LABELS[1:]}
+        told = ",".join(f'{label}="{escaped(text)}"' for label, text in labels.items())
+        seen.append((f"{{{told}}}", row["window_end"].timestamp(), _numbers(row)))
     lines = []
     for column, (name, text) in _GAUGES.items():
         lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge"]
-        for row in rows.to_dict("records"):
-            value = _number(row[column])
-            if value is None:
-                continue
-            labels = {"deployment": deployment} | {n: row[n] for n in LABELS[1:]}
-            told = ",".join(f'{label}="{escaped(text)}"' for label, text in labels.items())
-            lines.append(f"{name}{{{told}}} {value!r} {row['window_end'].timestamp()!r}")
+        for labels, end, numbers in seen:
+            if column in numbers:
+                lines.append(f"{name}{labels} {numbers[column]!r} {end!r}")
     return "\n".join([*lines, "# EOF"]) + "\n"
 
 
