@@ -12,8 +12,8 @@ from sklearn.linear_model import LinearRegression
 
 from tests.operations.conftest import NOON, weeks
 from utils.monitors.alerts import Alert
-from utils.operations.tracked import KEY, RUN, _digest, log_monitoring, metric_key
 from utils.serving.models import log_model
+from utils.serving.monitored import KEY, RUN, _digest, log_monitoring, metric_key
 from utils.serving.runs import measurements_of
 from utils.serving.tracking import experiment_id_of, tracking
 from utils.store.example import DEPLOYMENT
