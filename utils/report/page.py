@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -19,6 +19,7 @@ from utils.report import story
 from utils.report.inputs import Inputs
 from utils.report.pictures import Picture, anchor
 from utils.report.story import KEYS, Answer, Case
+from utils.report.tables import table
 from utils.text import date, language, metric_name, number, tr
 
 MOST_ROWS = 4_000
@@ -94,7 +95,7 @@ def _header(
     return f"""<header>
 <h1>{escape(title)}</h1>
 <p class="verdict {state}">{escape(story.verdict(cases, measurements))}</p>
-{_table(names, rows, caption=caption, numbers=(3,))}
+{table(names, rows, caption=caption, numbers=(3,))}
 </header>"""
 
 
@@ -224,7 +225,7 @@ def _by_line(measurements: pd.DataFrame) -> str:
             )
         )
     caption = tr(pt="Cada linha do painel", en="Each line of the dashboard")
-    return _table(names, rows, caption=caption, numbers=range(4, 11))
+    return table(names, rows, caption=caption, numbers=range(4, 11))
 
 
 def _of_monitor(monitor: str, measurements: pd.DataFrame) -> str:
@@ -267,11 +268,11 @@ def _each_window(measurements: pd.DataFrame, *, caption: str) -> str:
         )
         for row in listed.itertuples(index=False)
     ]
-    table = _table(names, rows, caption=caption, numbers=(4, 5, 6, 7))
+    found = table(names, rows, caption=caption, numbers=(4, 5, 6, 7))
     more = len(measurements) - len(listed)
     if more:
         left = number(more)
-        table += (
+        found += (
             "<p>"
             + tr(
                 pt=f"Mais {left} medidas em measurements.csv.",
@@ -279,7 +280,7 @@ def _each_window(measurements: pd.DataFrame, *, caption: str) -> str:
             )
             + "</p>"
         )
-    return table
+    return found
 
 
 def _number(value: float) -> str:
@@ -296,33 +297,6 @@ def _between(low: float, high: float) -> str:
 def _limits(row: Mapping[str, Any]) -> str:
     limits = {"≥": row["threshold_low"], "≤": row["threshold_high"]}
     return " ".join(f"{sign} {_number(at)}" for sign, at in limits.items() if math.isfinite(at))
-
-
-def _table(
-    names: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    caption: str,
-    numbers: Iterable[int] = (),
-) -> str:
-    """Return a table whose first column names its rows."""
-    right = set(numbers)
-    kind = [' class="number"' if at in right else "" for at in range(len(names))]
-    head = "".join(
-        f'<th scope="col"{kind[at]}>{escape(name)}</th>' if name else "<td></td>"
-        for at, name in enumerate(names)
-    )
-    body = "\n".join(
-        f'<tr><th scope="row">{escape(first)}</th>'
-        + "".join(f"<td{kind[at]}>{escape(cell)}</td>" for at, cell in enumerate(rest, start=1))
-        + "</tr>"
-        for first, *rest in rows
-    )
-    return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">'
-        f"<table><caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
-        f"<tbody>\n{body}\n</tbody></table></div>"
-    )
 
 
 _STYLE = """
