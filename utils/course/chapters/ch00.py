@@ -370,8 +370,54 @@ NEWEST = Question(
     ],
 )
 
+ALWAYS = Question(
+    name="always",
+    asks=both(
+        pt="No placar, por que fica ao lado uma vigia que sempre toca?",
+        en="Why does a lookout that always rings stand beside the others on the scoreboard?",
+    ),
+    options=[
+        Option(
+            text=both(
+                pt="Porque quem não perde incidente nenhum é a melhor vigia.",
+                en="Because whoever misses no incident is the best lookout.",
+            ),
+            why=both(
+                pt="ela nota tudo porque toca em tudo; numa semana qualquer, o seu alarme não "
+                "informa nada.",
+                en="it notices everything because it rings at everything; in any one week its "
+                "alarm tells nothing.",
+            ),
+        ),
+        Option(
+            text=both(
+                pt="Porque uma vigia só merece existir se custa menos do que tocar sempre, ou "
+                "nunca.",
+                en="Because a lookout is worth having only if it costs less than ringing always, "
+                "or never.",
+            ),
+            why=both(
+                pt="Notar todos os incidentes não basta: isso se consegue sem olhar para nada.",
+                en="To notice every incident is not enough: that can be had without looking at "
+                "anything.",
+            ),
+            right=True,
+        ),
+        Option(
+            text=both(
+                pt="Para mostrar que alarmes à toa não custam nada.",
+                en="To show that alarms for nothing cost nothing.",
+            ),
+            why=both(
+                pt="custam: é deles que vem todo o custo dela no placar.",
+                en="they do cost: all of its cost on the scoreboard comes from them.",
+            ),
+        ),
+    ],
+)
+
 CHAPTER = Chapter(
     number="00",
     exercises=[KNOWN_SHARE, COMPLETE_ON, VERDICTS],
-    quiz=[SILENCE, QUIET_INPUTS, NEWEST],
+    quiz=[SILENCE, QUIET_INPUTS, NEWEST, ALWAYS],
 )

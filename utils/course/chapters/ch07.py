@@ -549,6 +549,56 @@ QUIZ = [
             ),
         ],
     ),
+    Question(
+        name="foretold",
+        asks=both(
+            pt="A estimativa sem rótulos dizia 11 min, de 8 a 16. Chegaram todos os rótulos, e a "
+            "medida é 18. O que você conclui?",
+            en="The estimate without labels said 11 min, from 8 to 16. All labels have come, and "
+            "the measurement is 18. What do you conclude?",
+        ),
+        options=[
+            Option(
+                text=both(
+                    pt="Mudou o conceito: é a única coisa que a estimativa não vê.",
+                    en="The concept changed: it is the only thing that the estimate does not see.",
+                ),
+                why=both(
+                    pt="Há outra: entradas que a referência nunca mostrou. Ali a estimativa "
+                    "também fala sem saber.",
+                    en="There is another: inputs that the reference never showed. There, too, the "
+                    "estimate speaks without knowing.",
+                ),
+            ),
+            Option(
+                text=both(
+                    pt="Ou foi o acaso, ou a hipótese falhou: olho primeiro se as entradas saíram "
+                    "do que a referência mostrou.",
+                    en="Either that was chance, or the assumption failed: I look first whether the "
+                    "inputs left what the reference has shown.",
+                ),
+                why=both(
+                    pt="Uma semana em vinte sai por acaso; e a parte das entradas se confere sem "
+                    "esperar por mais nada.",
+                    en="One week in twenty leaves by chance; and the part of the inputs can be "
+                    "checked without waiting for anything more.",
+                ),
+                right=True,
+            ),
+            Option(
+                text=both(
+                    pt="O modelo está como antes: a estimativa não acusou nada.",
+                    en="The model is as before: the estimate brought nothing up.",
+                ),
+                why=both(
+                    pt="Com os rótulos na mão, vale a medida. A estimativa só servia enquanto eles "
+                    "faltavam.",
+                    en="With the labels at hand it is the measurement that counts. The estimate "
+                    "served only while they were missing.",
+                ),
+            ),
+        ],
+    ),
 ]
 
 CHAPTER = Chapter(number="07", exercises=[ABOVE, CORRECTION, MATURE, GAIN], quiz=QUIZ)
