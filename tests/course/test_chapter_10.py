@@ -140,6 +140,36 @@ def test_a_lottery_labels_its_share_and_weighs_it(people, told):
         fair.with_lottery(people, told, share=0, rng=np.random.default_rng(1))
 
 
+def shares(values, start="2024-01-01"):
+    """Return the shares of two features, a value of the first one a week."""
+    weeks = pd.date_range(start, periods=len(values), freq="7D", tz="UTC")
+    first = pd.DataFrame({"window_start": weeks, "feature": "debt", "value": values})
+    return pd.concat([first, first.assign(feature="income", value=1 - first["value"] / 2)])
+
+
+def test_what_moved_the_reasons_is_the_feature_that_left_its_quiet_share_most():
+    quiet, year = shares([0.4, 0.6, 0.4, 0.6]), shares([0.5, 0.8, 0.9, 0.1])
+    weeks = year["window_start"].unique()
+    ledger = pd.DataFrame(
+        {"kind": ["a", "b"], "harmful": [False, True], "start": weeks[[1, 3]], "end": weeks[[3, 3]]}
+    )
+    ledger.loc[1, "end"] += pd.Timedelta("7D")
+    moved = fair.reasons_moved(ledger, year, quiet, n_windows=1)
+    assert moved["feature"].tolist() == ["debt", "debt"]
+    np.testing.assert_allclose(moved["change"], [0.85 - 0.5, 0.1 - 0.5])
+    np.testing.assert_allclose(moved["in_quiet"], 0.1)
+
+
+def test_an_incident_that_no_window_sees_is_named():
+    year = shares([0.5])
+    later = year["window_start"].iloc[0] + fair.WEEK
+    ledger = pd.DataFrame(
+        [{"kind": "a", "harmful": True, "start": later, "end": later + fair.WEEK}]
+    )
+    with pytest.raises(ValueError, match="shares: no window starts within 'a' from 2024-01-08"):
+        fair.reasons_moved(ledger, year, year)
+
+
 def test_dots_keep_the_order_of_rows_and_series():
     table = pd.DataFrame(
         [(r, s, 0.5, 0.4, 0.6) for r in "ba" for s in "yx"],

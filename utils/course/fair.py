@@ -243,6 +243,43 @@ def recall_by(rows: pd.DataFrame, column: str, *, label: str = "would_repay") ->
     )
 
 
+# ------------------------------------------------------------------------------- reasons
+
+
+def reasons_moved(
+    ledger: pd.DataFrame, shares: pd.DataFrame, quiet: pd.DataFrame, *, n_windows: int = 4
+) -> pd.DataFrame:
+    """Return, by incident, the feature whose share of the importance moved most, and by how much.
+
+    ``shares`` and ``quiet`` have ``window_start``, ``feature`` and ``value``, of a year of
+    incidents and of quiet windows. ``change`` is the mean of the incident's windows less the quiet
+    mean; ``in_quiet`` the greatest such change of ``n_windows`` quiet windows in a row. It does not
+    tell whether the move harms.
+
+    >>> quiet = pd.DataFrame({"window_start": pd.date_range("2024", periods=4, freq="7D", tz="UTC"),
+    ...                       "feature": "debt", "value": [0.2, 0.3, 0.2, 0.3]})
+    >>> ledger = pd.DataFrame([{"kind": "k", "harmful": False, "start": quiet["window_start"][0],
+    ...                         "end": quiet["window_start"][2]}])
+    >>> moved = reasons_moved(ledger, quiet.assign(value=0.4), quiet, n_windows=1)
+    >>> moved.round(2).to_dict("records")
+    [{'kind': 'k', 'harmful': False, 'feature': 'debt', 'change': 0.15, 'in_quiet': 0.05}]
+    """
+    usual, now = (
+        each.pivot(index="window_start", columns="feature", values="value")
+        for each in (quiet, shares)
+    )
+    in_quiet = (usual.rolling(n_windows).mean() - usual.mean()).abs().max()
+    rows = []
+    for each in ledger.itertuples():
+        during = (now.index >= each.start) & (now.index < each.end)
+        if not during.any():
+            raise ValueError(f"shares: no window starts within {each.kind!r} from {each.start}")
+        change = now[during].mean() - usual.mean()
+        most = change.abs().idxmax()
+        rows.append((each.kind, each.harmful, most, change[most], in_quiet[most]))
+    return pd.DataFrame(rows, columns=["kind", "harmful", "feature", "change", "in_quiet"])
+
+
 # ------------------------------------------------------------------------------- the lottery
 
 
