@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from utils.records import VigiaError
@@ -105,16 +106,23 @@ def _serve(chosen: argparse.Namespace) -> int:
         tracking_uri=chosen.tracking_uri,
         accept_event_time=chosen.accept_event_time,
         capture=chosen.capture,
-        prepare=_show_models,
+        prepare=partial(_prepare, monitoring=chosen.monitoring),
     )
     return 0
 
 
-def _show_models(app, endpoint) -> None:
-    """Let ``/metrics`` show what was measured of the models in the store, too."""
+def _prepare(app, endpoint, *, monitoring: bool) -> None:
+    """Let ``/metrics`` show what was measured of the models, too, and mount ``/monitoring``."""
     from utils.exporters.prometheus import ModelCollector
 
     app.state.routes.metrics.registry.register(ModelCollector(endpoint.store))
+    if monitoring:
+        from utils.dashboard.mounting import mount
+        from utils.operations.alerting import alerts
+        from utils.records import utc_now
+
+        name = endpoint.deployment.name
+        mount(app, endpoint, alerts=lambda: alerts(endpoint.store, name, at=utc_now()))
 
 
 def _transform(chosen: argparse.Namespace) -> int:
@@ -457,6 +465,15 @@ def _add_serve(commands) -> None:
         dest="capture",
         action="store_false",
         help=tr(pt="não guarda as previsões", en="does not store the predictions"),
+    )
+    serve.add_argument(
+        "--no-monitoring",
+        dest="monitoring",
+        action="store_false",
+        help=tr(
+            pt="sem a página viva de monitoramento, /monitoring",
+            en="without the live page of monitoring, /monitoring",
+        ),
     )
 
 

@@ -1,0 +1,259 @@
+"""The plots: made empty for each viewer, and fed with columns that ``pages`` made for all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from utils.dashboard.pages import MOST_DRAWN
+from utils.text import tr
+
+if TYPE_CHECKING:
+    from bokeh.models import ColumnDataSource
+    from bokeh.plotting import figure
+
+    from utils.dashboard.pages import Columns
+
+BLUE, ORANGE, VERMILLION, SKY, GREY = "#0072B2", "#E69F00", "#D55E00", "#56B4E9", "#595959"
+HEIGHT = 260
+ROW = 22
+
+
+class Plot:
+    """A figure and its source; ``show`` puts new columns in it."""
+
+    def __init__(self, figure: figure, source: ColumnDataSource) -> None:
+        self.figure = figure
+        self.source = source
+
+    def show(self, data: Columns) -> None:
+        """Draw these columns from now on."""
+        self.source.data = dict(data)
+
+
+class DriftPlot(Plot):
+    """Bars by feature: as many rows as there are features."""
+
+    def show(self, data: Columns) -> None:
+        names = _apart(data["name"])
+        if list(self.figure.y_range.factors) != names[::-1]:
+            self.figure.y_range.factors = names[::-1]
+            self.figure.height = 90 + ROW * max(4, len(names))
+        self.source.data = dict(data) | {"name": names}
+
+
+class AnswersPlot(Plot):
+    """Bars by bin, or by class where the answers are names."""
+
+    def show(self, data: Columns) -> None:
+        axis = self.figure.xaxis[0]
+        named = {at: name for at, name in enumerate(data["name"]) if name}
+        if named != axis.major_label_overrides:
+            from bokeh.models import BasicTicker, FixedTicker
+
+            axis.ticker = FixedTicker(ticks=list(named)) if named else BasicTicker()
+            axis.major_label_overrides = named
+        self.source.data = dict(data)
+
+
+class PerformancePlot(Plot):
+    """Two lines over time: what was realised, and what was estimated."""
+
+    def __init__(self, figure: figure, realised: ColumnDataSource, estimated: ColumnDataSource):
+        super().__init__(figure, realised)
+        self.estimated = estimated
+
+    def show(self, data: Columns) -> None:
+        for source, wanted in ((self.source, False), (self.estimated, True)):
+            kept = [at for at, each in enumerate(data["estimated"]) if each == wanted]
+            source.data = {
+                name: [column[at] for at in kept]
+                for name, column in data.items()
+                if name != "estimated"
+            }
+
+
+def requests(data: Columns) -> Plot:
+    """Return requests over ten minutes, by how they ended."""
+    source = _source(data)
+    plot = _figure(
+        x=tr(pt="minutos (0 é agora)", en="minutes (0 is now)"),
+        y=tr(pt="requisições em 10 s", en="requests in 10 s"),
+        x_range=(-10, 0),
+    )
+    looks = ((BLUE, " "), (ORANGE, "right_diagonal_line"), (VERMILLION, "vertical_line"))
+    plot.vbar_stack(
+        ["answered", "refused", "failed"],
+        x="x",
+        width=0.14,
+        source=source,
+        color=[color for color, _ in looks],
+        line_color=None,
+        hatch_pattern=[hatch for _, hatch in looks],
+        hatch_color="white",
+    )
+    plot.y_range.start = 0
+    return Plot(plot, source)
+
+
+def latency(data: Columns) -> Plot:
+    """Return percentiles of the latency over ten minutes."""
+    source = _source(data)
+    plot = _figure(
+        x=tr(pt="minutos (0 é agora)", en="minutes (0 is now)"),
+        y=tr(pt="latência (ms)", en="latency (ms)"),
+        x_range=(-10, 0),
+    )
+    for name, color, dash, marker in (
+        ("p99", VERMILLION, "dotted", "triangle"),
+        ("p95", ORANGE, "dashed", "square"),
+        ("p50", BLUE, "solid", "circle"),
+    ):
+        look = {"source": source, "color": color}
+        plot.line("x", name, line_width=2, line_dash=dash, **look)
+        plot.scatter("x", name, size=5, marker=marker, **look)
+    plot.y_range.start = 0
+    return Plot(plot, source)
+
+
+def answers(data: Columns, *, of: str) -> Plot:
+    """Return how the newest answers spread."""
+    source = _source(data)
+    plot = _figure(x=of, y=tr(pt="% das previsões", en="% of the predictions"))
+    plot.quad(
+        left="left",
+        right="right",
+        bottom=0,
+        top="top",
+        source=source,
+        color=BLUE,
+        line_color="white",
+    )
+    plot.y_range.start = 0
+    _hover(plot, "@label")
+    made = AnswersPlot(plot, source)
+    made.show(data)
+    return made
+
+
+def performance(data: Columns, *, metric: str) -> Plot:
+    """Return a metric by window, realised and estimated, with its intervals and thresholds."""
+    from bokeh.models import ColumnDataSource, DatetimeTickFormatter
+
+    empty: dict[str, list[Any]] = {name: [] for name in data if name != "estimated"}
+    sources = ColumnDataSource(empty), ColumnDataSource(empty)
+    plot = _figure(
+        x=tr(pt="meio da janela", en="middle of the window"), y=metric, x_axis_type="datetime"
+    )
+    day = tr(pt="%d/%m/%y", en="%d %b %y")
+    names = ("hours", "days", "months", "years")
+    plot.xaxis.formatter = DatetimeTickFormatter(**{name: day for name in names})
+    for source, color, dash, marker in (
+        (sources[0], BLUE, "solid", "circle"),
+        (sources[1], ORANGE, "dashed", "square"),
+    ):
+        look = {"source": source, "color": color}
+        plot.segment("x", "low", "x", "high", line_width=2, line_alpha=0.55, **look)
+        plot.line("x", "y", line_width=2, line_dash=dash, **look)
+        plot.scatter("x", "y", size=7, marker=marker, **look)
+    plot.line(
+        "x",
+        "threshold",
+        source=sources[0],
+        color=VERMILLION,
+        line_width=2,
+        line_dash="dotted",
+    )
+    _hover(plot, "@label")
+    made = PerformancePlot(plot, *sources)
+    made.show(data)
+    return made
+
+
+def drift(data: Columns) -> Plot:
+    """Return how far each feature is on its way to its threshold, in percent."""
+    from bokeh.models import FactorRange, Span
+
+    source = _source(dict(data) | {"name": _apart(data["name"])})
+    plot = _figure(
+        x=tr(
+            pt=f"% do limiar (desenhado até {MOST_DRAWN})",
+            en=f"% of the threshold (drawn up to {MOST_DRAWN})",
+        ),
+        y="",
+        y_range=FactorRange(factors=_apart(data["name"])[::-1]),
+    )
+    for name, color, hatch in (
+        ("within", BLUE, " "),
+        ("beyond", VERMILLION, "right_diagonal_line"),
+    ):
+        plot.hbar(
+            y="name",
+            right=name,
+            height=0.66,
+            source=source,
+            color=color,
+            line_color=None,
+            hatch_pattern=hatch,
+            hatch_color="white",
+        )
+    plot.add_layout(
+        Span(location=100, dimension="height", line_color="black", line_dash="dashed", line_width=2)
+    )
+    plot.x_range.start = 0
+    plot.ygrid.grid_line_color = None
+    _hover(plot, "@label")
+    made = DriftPlot(plot, source)
+    made.show(data)
+    return made
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Return names of which no two are the same."""
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name} ·{seen[name]}")
+    return found
+
+
+def _source(data: Columns) -> ColumnDataSource:
+    from bokeh.models import ColumnDataSource
+
+    return ColumnDataSource(dict(data))
+
+
+def _figure(*, x: str, y: str, **settings: Any) -> figure:
+    from bokeh.models import CustomJSTickFormatter
+    from bokeh.plotting import figure
+
+    plot = figure(
+        height=HEIGHT,
+        sizing_mode="stretch_width",
+        toolbar_location=None,
+        tools="",
+        output_backend="svg",
+        **settings,
+    )
+    tag = tr(pt="pt-BR", en="en")
+    plot.xaxis.axis_label, plot.yaxis.axis_label = x, y
+    for axis in plot.axis:
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_color = axis.major_label_text_color = "#333333"
+        axis.axis_label_text_font_size = axis.major_label_text_font_size = "13px"
+        axis.axis_line_color = axis.major_tick_line_color = "#8C8C8C"
+        axis.minor_tick_line_color = None
+        if type(axis).__name__ == "LinearAxis":
+            axis.formatter = CustomJSTickFormatter(
+                code=f"return tick.toLocaleString('{tag}', {{maximumFractionDigits: 4}})"
+            )
+    plot.grid.grid_line_color = "#E4E4E4"
+    plot.outline_line_color = None
+    plot.background_fill_color = plot.border_fill_color = "#FFFFFF"
+    return plot
+
+
+def _hover(plot: figure, said: str) -> None:
+    from bokeh.models import HoverTool
+
+    plot.add_tools(HoverTool(tooltips=said, visible=False))

@@ -1,0 +1,67 @@
+"""Mounting the page in an endpoint's application."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from utils.dashboard.access import HOME, Guard, Sessions
+from utils.dashboard.reader import Reader
+from utils.dashboard.snapshot import Alert
+from utils.dashboard.view import sign_in_page, view_of
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from utils.serving.endpoint import Endpoint
+
+
+def mount(
+    app: FastAPI, endpoint: Endpoint, *, alerts: Callable[[], Sequence[Alert]] | None = None
+) -> Reader:
+    """Mount the live page at ``/monitoring`` of an endpoint's application; return its reader.
+
+    The page is behind the endpoint's own keys. It reads while the application runs, in one thread
+    for all viewers. ``alerts`` returns the alerts to show. What it tells of requests is what this
+    very process answered; of predictions, whatever is stored of the deployment.
+    """
+    from panel.io.fastapi import add_applications
+
+    reader = Reader(endpoint.store, endpoint.deployment, app.state.routes.metrics, alerts=alerts)
+    before = len(app.router.routes)
+    pages = add_applications({HOME: view_of(reader)}, app=app, title="Vigia", location=False)
+    app.state.monitoring = pages
+    for route in app.router.routes[before:]:
+        route.include_in_schema = False  # type: ignore[attr-defined]
+    app.add_middleware(
+        Guard,
+        sessions=Sessions(app.state.routes.keys),
+        form=partial(sign_in_page, endpoint.deployment.name),
+        on_left=partial(_forget_left, pages),
+    )
+    served = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
+        reader.start()
+        try:
+            async with served(app) as state:
+                yield state
+        finally:
+            reader.stop()
+
+    app.router.lifespan_context = lifespan
+    return reader
+
+
+def _forget_left(pages: Any) -> None:
+    """Let go of viewers whose connection has ended, so that their sessions are dropped in time.
+
+    The adapter between Bokeh and FastAPI does so only where the socket raises, and a socket that is
+    closed by its page does not.
+    """
+    for connection in list(pages._clients):
+        if connection._socket._socket.client_state.name == "DISCONNECTED":
+            pages.client_lost(connection)
