@@ -168,9 +168,95 @@ def test_what_nobody_answers_is_escalated_so_often_and_no_more(store):
         return [e.escalated for e in escalate(store, "flights", after=HOUR, at=NOON + hours * HOUR)]
 
     assert loud(0.5) == [] and loud(1) == [1] and loud(1.5) == []
-    assert loud(100) == [2] and loud(100) == [3] and loud(200) == []
+    # The clock jumped: once now, and the next only after as long again.
+    assert loud(100) == [2] and loud(100) == [] and loud(101) == [3] and loud(200) == []
     acknowledge(store, "flights", alert.id, by="ana", at=NOON)
     assert loud(300) == []
+
+
+def test_an_alert_written_by_a_clock_far_ahead_is_escalated_all_the_same(store):
+    run(store, weeks(16), at=NOON + 400 * 24 * HOUR)
+    assert len(escalate(store, "flights", after=HOUR, at=NOON)) == 1
+    assert escalate(store, "flights", after=HOUR, at=NOON + HOUR / 2) == []
+
+
+def test_values_that_are_revised_keep_one_alert_and_leave_none_open(store):
+    (alert,) = run(store, weeks(12, 12, 16))
+    assert run(store, weeks(12, 17, 16)) == []
+    (seen,) = book(store)
+    assert (seen.id, seen.n_windows, seen.since.day) == (alert.id, 2, 8)
+    run(store, weeks(12, 17, 16, 12))
+    assert [each.state for each in book(store)] == ["resolved"]
+
+
+def test_an_alert_whose_window_turns_out_quiet_is_resolved(store):
+    run(store, weeks(12, 16))
+    run(store, weeks(12, 12))
+    assert [each.state for each in book(store)] == ["resolved"]
+
+
+def test_a_quiet_window_that_turns_out_bad_does_not_hide_what_lasts(store):
+    run(store, weeks(16, 12))
+    assert len(run(store, weeks(16, 17, 18))) == 1
+    assert [each.state for each in book(store)] == ["firing", "resolved"]
+
+
+def test_a_window_in_the_middle_that_turns_out_quiet_ends_one_alert_and_the_rest_is_another(store):
+    run(store, weeks(16, 16, 16, 16))
+    assert len(run(store, weeks(16, 12, 16, 16))) == 1
+    assert [each.state for each in book(store)] == ["firing", "resolved"]
+
+
+def test_the_last_windows_alone_go_on_with_the_alert_of_the_whole_table(store):
+    table = weeks(16, 17, 18, 12)
+    run(store, table[:2])
+    assert run(store, table[2:3]) == [] and run(store, table[3:]) == []
+    (alert,) = book(store)
+    assert (alert.state, alert.n_windows) == ("resolved", 3)
+
+
+@pytest.mark.parametrize("seed", [18, 55, 93, 95, 1028, 1075, *range(6)])
+def test_however_values_are_revised_what_is_outside_has_one_alert_and_what_is_quiet_none(seed):
+    from utils.store.example import DEPLOYMENT, SCHEMA
+
+    rng = np.random.default_rng(seed)
+    rule = AlertRule(name="r", metric="mae", high=15, persistence=int(rng.integers(1, 3)))
+    clear_after = int(rng.integers(1, 3))
+    values = rng.choice([12.0, 16.0, np.nan], 8, p=[0.45, 0.45, 0.1])
+    with open_store("sqlite://") as own:
+        own.add_deployment(DEPLOYMENT, SCHEMA)
+        for n in range(1, 9):
+            values[rng.integers(n)] = rng.choice([12.0, 16.0])
+            run(own, weeks(*values[:n]), [rule], clear_after=clear_after)
+        with open_store("sqlite://") as fresh:
+            fresh.add_deployment(DEPLOYMENT, SCHEMA)
+            run(fresh, weeks(*values), [rule], clear_after=clear_after)
+            is_open = [sum(each.is_open for each in book(one)) for one in (own, fresh)]
+    # One that was told lasts until it is quiet, also where a first look would not begin it.
+    assert is_open[1] <= is_open[0] <= 1
+    known = values[~np.isnan(values)]
+    if len(known) >= clear_after and (known[-clear_after:] < 15).all():
+        assert is_open[0] == 0
+
+
+def test_a_store_that_is_locked_says_so_and_the_next_evaluation_writes_what_is_missing(
+    tmp_path, monkeypatch
+):
+    import sqlite3
+
+    from utils.store import StoreUnavailable, engines
+    from utils.store.example import DEPLOYMENT, SCHEMA
+
+    monkeypatch.setattr(engines, "BUSY_TIMEOUT_S", 0.1)
+    with open_store(f"sqlite:///{tmp_path}/store.db") as own:
+        own.add_deployment(DEPLOYMENT, SCHEMA)
+        other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable, match="another program held it"):
+            run(own, weeks(16))
+        other.execute("ROLLBACK")
+        other.close()
+        assert len(run(own, weeks(16))) == 1
 
 
 def test_a_clock_that_is_set_back_escalates_nothing_twice(store):

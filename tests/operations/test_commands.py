@@ -65,6 +65,17 @@ def test_what_fires_is_told_listed_acknowledged_and_closed(url, rules, capsys, t
     assert "No open alert." in capsys.readouterr().out
 
 
+def test_what_nobody_answers_is_told_to_the_next_in_line(url, rules, capsys, tmp_path):
+    first, next_one = tmp_path / "first.txt", tmp_path / "next.txt"
+    notify = ["--notify", first.as_uri(), "--escalate-to", next_one.as_uri()]
+    soon = ["--escalate-after-hours", "0"]
+    alerts("evaluate", url, "--rules", rules, *notify)
+    assert "1 alert" in first.read_text() and not next_one.exists()
+    alerts("evaluate", url, "--rules", rules, *notify, *soon)
+    assert "nobody answered" in next_one.read_text() and first.read_text().count("id: ") == 1
+    capsys.readouterr()
+
+
 def test_what_is_silenced_is_kept_and_not_told(url, rules, capsys):
     about = ["--matching", "rule=error*", "--hours", "2", "--by", "ana", "--reason", "works"]
     assert alerts("silence", url, *about) == 0

@@ -3,6 +3,9 @@
 Each evaluation writes events whose keys hang on rule, line and window alone. So evaluating again,
 two at once, or after a crash, adds what is new and nothing twice; and the state of the alerts is
 what the events say, whoever reads them.
+
+Values change after they were judged, as labels ripen. An alert keeps its name then: windows that
+turn out to belong to it are added, and one whose windows all turn out to be quiet is resolved.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from utils.text import date, metric_name, number, tr
 
 State = Literal["firing", "acknowledged", "resolved"]
 _WORST = {"critical": 0, "warning": 1}
+_SET_BACK = timedelta(days=1)
+"""A clock that shows so much less than it did before was wrong before."""
 _CAUSES_FIRST = ("quality", "infrastructure", "security", "drift", "prediction_drift",
                  "label_drift", "fairness", "bias", "attribution", "estimated_performance",
                  "calibration", "performance")  # fmt: skip
@@ -59,6 +64,7 @@ class AlertState:
     acknowledged_by: str = ""
     reason: str = ""
     escalated: int = 0
+    escalated_at: datetime | None = None
     silenced: bool = False
 
     @property
@@ -101,7 +107,9 @@ def evaluate(
 
     An alert begins in the first window in which its rule fires, lasts while its line is outside,
     and is resolved after ``clear_after`` windows in a row within the bounds. ``at`` is the moment
-    that is written; the state hangs on the windows alone.
+    that is written; the state hangs on the windows alone. The table needs the last few windows, as
+    many as ``persistence`` and ``clear_after`` ask for; more do no harm. The alert of a line that
+    is measured no more stays as it was, until somebody resolves it.
 
     Raises ``ValueError`` for ``clear_after`` below 1.
     """
@@ -109,40 +117,144 @@ def evaluate(
         raise ValueError(f"clear_after={clear_after!r}: must be at least 1")
     stream, known = stream_of(deployment), named(rules)
     new = []
+    book = _episodes(store.events(stream))
     for rule, line, rows in by_line(judged(rules, table)):
-        for key, kind, body in _happened(known[rule], line, rows, clear_after=clear_after):
+        before = book.get((rule, line), [])
+        for key, kind, body in _happened(known[rule], line, rows, before, clear_after=clear_after):
             if store.record(stream, key, kind=kind, at=at, body=body) and kind == "fired":
                 new.append(key)
     found = {each.id: each for each in alerts(store, deployment, at=at)}
     return [found[key] for key in new]
 
 
+@dataclass(kw_only=True)
+class _Episode:
+    """An alert of one line, by the starts of its windows: the first and last outside, the quiet."""
+
+    id: str
+    first: pd.Timestamp
+    last: pd.Timestamp
+    cleared: pd.Timestamp | None = None
+
+
+def _episodes(events: Iterable[Event]) -> dict[tuple[str, tuple[str, ...]], list[_Episode]]:
+    """Return the alerts of the book by rule and line, in the order in which they fired."""
+    found: dict[str, _Episode] = {}
+    by_line: dict[tuple[str, tuple[str, ...]], list[_Episode]] = {}
+    for event in events:
+        if event.kind not in ("fired", "seen", "quiet"):
+            continue
+        start = pd.Timestamp(event.body["window_start"])
+        if event.kind == "fired":
+            found[event.key] = _Episode(id=event.key, first=start, last=start)
+            line = (event.body["rule"], tuple(event.body["line"]))
+            by_line.setdefault(line, []).append(found[event.key])
+        elif event.kind == "seen":
+            episode = found[event.body["alert"]]
+            episode.first, episode.last = min(episode.first, start), max(episode.last, start)
+        else:
+            found[event.body["alert"]].cleared = start
+    return by_line
+
+
 def _happened(
-    rule: AlertRule, line: tuple[str, ...], rows: pd.DataFrame, *, clear_after: int
+    rule: AlertRule,
+    line: tuple[str, ...],
+    rows: pd.DataFrame,
+    before: Sequence[_Episode],
+    *,
+    clear_after: int,
 ) -> Iterable[tuple[str, str, dict[str, Any]]]:
-    """Yield the events of one line: its episodes, window by window."""
-    alert, quiet = None, 0
-    for row in rows[rows["known"]].itertuples():
-        start = row.window_start.isoformat()
-        seen = {
-            "window_start": start,
-            "window_end": row.window_end.isoformat(),
-            "value": row.value,
-            "low": row.low,
-            "high": row.high,
-        }
-        if alert is None:
-            if row.alarm:
-                alert, quiet = "/".join(["fired", rule.name, *line, start]), 0
-                yield alert, "fired", seen | _about(rule, line)
-        elif row.outside:
+    """Yield the events of one line: its alerts, window by window."""
+    told = list(rows[rows["known"]].itertuples())
+    alert = _goes_on(before, told)
+    met = {alert.id} if alert else set()
+    quiet = 0
+    for place, row in enumerate(told):
+        start = row.window_start
+        # Resolved on values that were revised since: what lasts is an alert of its own.
+        lasts = alert and row.outside and alert.cleared is not None and start >= alert.cleared
+        if alert is None or lasts:
+            if not (row.alarm or lasts):
+                continue
             quiet = 0
-            yield f"{alert}/seen/{start}", "seen", seen | {"alert": alert}
+            alert = _same(before, told, place, clear_after=clear_after)
+            if alert is None:
+                key = "/".join(["fired", rule.name, *line, start.isoformat()])
+                alert = _Episode(id=key, first=start, last=start)
+                yield key, "fired", _seen_in(row) | _about(rule, line)
+            met.add(alert.id)
+        if row.outside:
+            quiet = 0
+            if not alert.id.endswith(start.isoformat()):
+                yield _event(alert, "seen", row)
         else:
             quiet += 1
             if quiet == clear_after:
-                yield f"{alert}/quiet", "quiet", seen | {"alert": alert}
+                yield _event(alert, "quiet", row)
+                alert.cleared = alert.cleared or start
                 alert = None
+    for each in before:
+        if each.id not in met and each.cleared is None:
+            yield from _turned_out_quiet(each, told, clear_after=clear_after)
+
+
+def _event(alert: _Episode, kind: str, row: Any) -> tuple[str, str, dict[str, Any]]:
+    place = f"/{row.window_start.isoformat()}" if kind == "seen" else ""
+    return f"{alert.id}/{kind}{place}", kind, _seen_in(row) | {"alert": alert.id}
+
+
+def _seen_in(row: Any) -> dict[str, Any]:
+    return {
+        "window_start": row.window_start.isoformat(),
+        "window_end": row.window_end.isoformat(),
+        "value": row.value,
+        "low": row.low,
+        "high": row.high,
+    }
+
+
+def _goes_on(before: Sequence[_Episode], told: Sequence[Any]) -> _Episode | None:
+    """Return the alert that was open before the table's first window."""
+    is_open = [e for e in before if e.cleared is None and told and e.last < told[0].window_start]
+    return max(is_open, key=lambda each: each.last, default=None)
+
+
+def _same(
+    before: Sequence[_Episode], told: Sequence[Any], place: int, *, clear_after: int
+) -> _Episode | None:
+    """Return the alert of the book that shares windows with the one that fires at a place."""
+    start = _reach(told, range(place - 1, -1, -1), place, clear_after=clear_after)
+    end = _reach(told, range(place + 1, len(told)), place, clear_after=clear_after)
+    first, now, last = (told[i].window_start for i in (start, place, end))
+    for each in before:
+        is_over = each.cleared is not None and each.cleared <= now
+        if each.first <= last and each.last >= first and not is_over:
+            return each
+    return None
+
+
+def _reach(told: Sequence[Any], places: Iterable[int], place: int, *, clear_after: int) -> int:
+    """Return the last of the places before so many quiet windows in a row."""
+    quiet = 0
+    for each in places:
+        quiet = 0 if told[each].outside else quiet + 1
+        if quiet == clear_after:
+            break
+        place = each
+    return place
+
+
+def _turned_out_quiet(
+    alert: _Episode, told: Sequence[Any], *, clear_after: int
+) -> Iterable[tuple[str, str, dict[str, Any]]]:
+    quiet = 0
+    for row in told:
+        if row.window_start >= alert.first:
+            quiet = 0 if row.outside else quiet + 1
+            if quiet == clear_after:
+                yield _event(alert, "quiet", row)
+                return
 
 
 def _about(rule: AlertRule, line: tuple[str, ...]) -> dict[str, Any]:
@@ -200,10 +312,13 @@ def _fired(event: Event, deployment: str) -> AlertState:
 
 
 def _seen(alert: AlertState, event: Event) -> AlertState:
-    end = datetime.fromisoformat(event.body["window_end"])
-    if end <= alert.last_seen:
-        return alert
-    return replace(alert, last_seen=end, n_windows=alert.n_windows + 1)
+    start, end = (datetime.fromisoformat(event.body[f"window_{at}"]) for at in ("start", "end"))
+    return replace(
+        alert,
+        since=min(alert.since, start),
+        last_seen=max(alert.last_seen, end),
+        n_windows=alert.n_windows + 1,
+    )
 
 
 def _quiet(alert: AlertState, event: Event) -> AlertState:
@@ -221,7 +336,7 @@ def _resolved(alert: AlertState, event: Event) -> AlertState:
 
 
 def _escalated(alert: AlertState, event: Event) -> AlertState:
-    return replace(alert, escalated=alert.escalated + 1)
+    return replace(alert, escalated=alert.escalated + 1, escalated_at=event.at)
 
 
 _CHANGES: Mapping[str, Callable[[AlertState, Event], AlertState]] = {
@@ -234,9 +349,17 @@ _CHANGES: Mapping[str, Callable[[AlertState, Event], AlertState]] = {
 
 
 def _order(alert: AlertState) -> tuple[Any, ...]:
+    return (not alert.is_open, _WORST[alert.severity], alert.since, causes_first(alert))
+
+
+def causes_first(alert: AlertState) -> tuple[int, datetime, str]:
+    """Return what sorts alerts so that what may cause another stands before it, however severe.
+
+    Broken data stand before drift, and drift before performance.
+    """
     monitor = alert.line[0]
     cause = _CAUSES_FIRST.index(monitor) if monitor in _CAUSES_FIRST else len(_CAUSES_FIRST)
-    return (not alert.is_open, _WORST[alert.severity], alert.since, cause, alert.id)
+    return cause, alert.since, alert.id
 
 
 def _covers(silence: Mapping[str, Any], at: datetime) -> bool:
@@ -325,18 +448,20 @@ def escalate(
 ) -> list[AlertState]:
     """Return the alerts that nobody acknowledged within ``after``, once for each such time.
 
-    Those that are silenced wait; after ``most`` times an alert is left alone. A clock that jumps
-    ahead escalates each once at the next call, and not once for each time that it jumped over.
+    The time runs from when it fired or was last escalated. Those that are silenced wait; after
+    ``most`` times an alert is left alone. A clock that jumps ahead escalates each once, and not
+    for each time that it jumped over; one that is set back by more than a day holds nothing up.
     """
     found = []
     for alert in alerts(store, deployment, at=at):
-        waits = alert.fired_at + (alert.escalated + 1) * after
-        if alert.state != "firing" or alert.silenced or alert.escalated >= most or at < waits:
+        since = alert.escalated_at or alert.fired_at
+        is_early = since - _SET_BACK <= at < since + after
+        if alert.state != "firing" or alert.silenced or alert.escalated >= most or is_early:
             continue
         key = f"{alert.id}/escalated/{alert.escalated + 1}"
         body = {"alert": alert.id}
         if store.record(stream_of(deployment), key, kind="escalated", at=at, body=body):
-            found.append(replace(alert, escalated=alert.escalated + 1))
+            found.append(replace(alert, escalated=alert.escalated + 1, escalated_at=at))
     return found
 
 

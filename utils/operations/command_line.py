@@ -59,8 +59,18 @@ def add(commands) -> None:
         default=[],
         metavar="URL",
         help=tr(
-            pt="um endereço do apprise (json://…, mailto://…); pode se repetir",
-            en="an address of apprise (json://…, mailto://…); may be repeated",
+            pt="um endereço: json://…, file:///…, outro do apprise; pode se repetir",
+            en="an address: json://…, file:///…, another of apprise; may be repeated",
+        ),
+    )
+    now.add_argument(
+        "--escalate-to",
+        action="append",
+        default=[],
+        metavar="URL",
+        help=tr(
+            pt="quem é avisado quando ninguém responde; repetido, o próximo da fila",
+            en="who is told when nobody answers; repeated, the next in line",
         ),
     )
     now.add_argument("--runbooks", default="", metavar="URL")

@@ -61,7 +61,7 @@ def _ledger(path: Path | None) -> pd.DataFrame | None:
 
 
 def _evaluate(store: Store, chosen: argparse.Namespace) -> int:
-    for url in chosen.notify:
+    for url in chosen.notify + chosen.escalate_to:
         if not notifications.is_channel(url):
             raise Unusable(f"notify={url!r}: is no address that can be told anything")
     now = utc_now()
@@ -79,6 +79,7 @@ def _evaluate(store: Store, chosen: argparse.Namespace) -> int:
             language=language(),
             rng=np.random.default_rng(),
             now=now,
+            escalate_to=chosen.escalate_to,
             runbooks=chosen.runbooks,
         )
         told = ", ".join(f"{name}: {n}" for name, n in counts.items())
