@@ -9,9 +9,11 @@ for Bias Drift Analysis" and "CloudWatch Metrics for Feature Drift Analysis".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,12 @@ NAMESPACE = "aws/sagemaker/Endpoints/"
 
 MOST_AT_ONCE = 1_000
 """The metrics that one call of ``put_metric_data`` takes."""
+
+MOST_BYTES = 500_000
+"""The data of one call, as JSON: half of the 1 MB that is taken, for older clients are wordier."""
+
+LONGEST_VALUE = 1_024
+"""The characters that a dimension's value may have."""
 
 INFINITE = 2.348543e108
 """What the documents say an infinite bias metric is published as."""
@@ -48,7 +56,7 @@ def metric_data(
     as ``feature_baseline_drift_{feature}``, the bias metrics as ``bias_metric_{name}`` and
     ``importance`` as ``feature_{feature}``; other measurements have no documented name, and are
     left out. ``label`` and ``label_value`` name the outcome that bias is about. A value is dated by
-    the end of its window. A call has at most ``MOST_AT_ONCE`` metrics.
+    the end of its window. A call has at most ``MOST_AT_ONCE`` metrics and ``MOST_BYTES``.
 
     **What it does not tell.** Intervals and counts have no place in it, and what is not known
     (``NaN``) is not published: an alarm sees missing data.
@@ -72,7 +80,7 @@ def metric_data(
         datum = _datum(name, about | more, row.window_end)
         datum["Value"] = float(np.copysign(INFINITE, row.value) if bounded else row.value)
         found.setdefault(kind, []).append(datum)
-    return [*_calls(found)]
+    return _calls(found)
 
 
 def statistics_data(
@@ -105,7 +113,7 @@ def statistics_data(
         if not np.isnan(feature.completeness):
             datum = _datum(f"feature_non_null_{feature.name}", about, at)
             data.append(datum | {"Value": feature.completeness})
-    return [*_calls({"data-metrics": data} if data else {})]
+    return _calls({"data-metrics": data})
 
 
 def _named(
@@ -133,15 +141,60 @@ def _named(
     return None
 
 
-def _datum(name: str, dimensions: Mapping[str, str], moment: datetime) -> dict[str, Any]:
+def _datum(name: str, about: Mapping[str, str], moment: datetime) -> dict[str, Any]:
     return {
         "MetricName": name,
         "Timestamp": pd.Timestamp(moment).to_pydatetime(),
-        "Dimensions": [{"Name": key, "Value": value} for key, value in dimensions.items()],
+        "Dimensions": dimensions(about),
     }
 
 
-def _calls(found: Mapping[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
-    for kind, data in found.items():
-        for first in range(0, len(data), MOST_AT_ONCE):
-            yield {"Namespace": NAMESPACE + kind, "MetricData": data[first : first + MOST_AT_ONCE]}
+def _calls(found: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [call for kind, data in found.items() for call in calls(NAMESPACE + kind, data)]
+
+
+def dimensions(about: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return names and values as dimensions; CloudWatch takes ASCII, and others are escaped.
+
+    Escapes are those of URLs, so ``urllib.parse.unquote`` gives the value back. Raises
+    ``ValueError`` for a value that is empty or too long.
+
+    >>> dimensions({"Group": "São Paulo, 100 %"})
+    [{'Name': 'Group', 'Value': 'S%C3%A3o Paulo, 100 %25'}]
+    """
+    found = []
+    for name, value in about.items():
+        escaped = quote(value, safe=_PLAIN)
+        if escaped.startswith(":"):
+            escaped = "%3A" + escaped[1:]
+        if not escaped.strip() or len(escaped) > LONGEST_VALUE:
+            raise ValueError(
+                f"{name}={value[:40]!r}: a dimension of CloudWatch has from 1 to {LONGEST_VALUE} "
+                "characters, not all of them blank"
+            )
+        found.append({"Name": name, "Value": escaped})
+    return found
+
+
+_PLAIN = "".join(chr(code) for code in range(32, 127) if chr(code) != "%")
+
+
+def calls(namespace: str, data: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield data as calls of ``put_metric_data`` that are no larger than CloudWatch takes.
+
+    Each datum has one value, where CloudWatch would take up to 150: a window has one.
+
+    >>> [len(call["MetricData"]) for call in calls("Vigia/Models", [{"Value": 1.0}] * 1_001)]
+    [1000, 1]
+    """
+    own: list[Mapping[str, Any]] = []
+    size = 0
+    for datum in data:
+        more = len(json.dumps(datum, default=str)) + 2
+        if own and (len(own) == MOST_AT_ONCE or size + more > MOST_BYTES):
+            yield {"Namespace": namespace, "MetricData": own}
+            own, size = [], 0
+        own.append(datum)
+        size += more
+    if own:
+        yield {"Namespace": namespace, "MetricData": own}

@@ -1,25 +1,27 @@
 """Our measurements and rules in CloudWatch: metrics of our own, alarms, a dashboard.
 
-The client is boto3's own, given from outside, so that the same code runs against AWS and against a
-local stand-in of it. ``cloudwatch`` has the metrics under the names that SageMaker documents; these
+The client is boto3's own, given from outside: with no ``endpoint_url`` it speaks to AWS, and with
+one to a server here. ``cloudwatch`` has the metrics under the names that SageMaker documents; these
 are under ours, one for each line of the measurements table.
 
-Sources: Amazon CloudWatch API reference, ``PutMetricData``, ``PutMetricAlarm``, ``PutDashboard``.
+Sources: Amazon CloudWatch API reference, ``PutMetricData``, ``PutMetricAlarm``, ``PutDashboard``;
+CloudWatch User Guide, "CloudWatch service quotas".
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
-from utils.exporters.cloudwatch import MOST_AT_ONCE
+from utils.exporters.cloudwatch import calls, dimensions
 from utils.monitors import windows
-from utils.records import AlertRule, measurements
+from utils.records import AlertRule, Severity, measurements
 
 NAMESPACE = "Vigia/Models"
 LINE = ("monitor", "metric", "feature", "group")
@@ -28,12 +30,23 @@ NEWEST = timedelta(hours=2)
 LONGEST = timedelta(days=7)
 """The evaluation periods of an alarm last no longer than this together."""
 
+LONGEST_SHORT = timedelta(days=1)
+"""The same, where a period is shorter than an hour."""
 
-def line_data(table: pd.DataFrame, *, deployment: str) -> list[dict[str, Any]]:
+LONGEST_NAME, LONGEST_DESCRIPTION, MOST_ACTIONS = 255, 1_024, 5
+"""What an alarm takes."""
+
+MOST_IN_WIDGET, MOST_IN_DASHBOARD = 500, 2_500
+"""The metrics that one widget, and all of a dashboard, may show."""
+
+
+def line_data(table: pd.DataFrame, *, deployment: str, minimum: int = 1) -> list[dict[str, Any]]:
     """Return measurements as calls of ``put_metric_data``, one metric for each line.
 
     The metric is called as ours; deployment, monitor and, where it has them, feature and group are
-    its dimensions. A value is dated by the end of its window; what is not known is not sent.
+    its dimensions, escaped where they are not ASCII. A value is dated by the end of its window.
+    What is not known is not sent, nor is a window of fewer than ``minimum`` rows: an alarm does not
+    know how many there were, so what a rule asks for is asked for here.
 
     >>> row = {"monitor": "performance", "metric": "mae", "value": 11.9,
     ...        "window_start": "2024-01-01", "window_end": "2024-01-08"}
@@ -49,21 +62,18 @@ def line_data(table: pd.DataFrame, *, deployment: str) -> list[dict[str, Any]]:
             "Value": float(row["value"]),
         }
         for row in measurements(table).to_dict("records")
-        if np.isfinite(row["value"])
+        if np.isfinite(row["value"]) and (minimum <= 1 or row["n_current"] >= minimum)
     ]
-    return [
-        {"Namespace": NAMESPACE, "MetricData": data[first : first + MOST_AT_ONCE]}
-        for first in range(0, len(data), MOST_AT_ONCE)
-    ]
+    return [*calls(NAMESPACE, data)]
 
 
 def _dimensions(row: Mapping[str, Any], deployment: str) -> list[dict[str, str]]:
     own = {"Deployment": deployment, "Monitor": row["monitor"]}
     own |= {name.capitalize(): row[name] for name in ("feature", "group") if row[name]}
-    return [{"Name": name, "Value": value} for name, value in own.items()]
+    return dimensions(own)
 
 
-def publish(client: Any, calls: Sequence[Mapping[str, Any]], *, now: datetime) -> int:
+def publish(client: Any, data: Sequence[Mapping[str, Any]], *, now: datetime) -> int:
     """Send calls of ``put_metric_data``, and return how many data points they held.
 
     CloudWatch takes data from two weeks ago to two hours ahead, and drops other without a word; so
@@ -71,7 +81,7 @@ def publish(client: Any, calls: Sequence[Mapping[str, Any]], *, now: datetime) -
 
     Raises ``ValueError`` naming the metric, its time and the rule.
     """
-    for call in calls:
+    for call in data:
         for datum in call["MetricData"]:
             at = datum["Timestamp"]
             if not now - OLDEST <= at <= now + NEWEST:
@@ -80,9 +90,9 @@ def publish(client: Any, calls: Sequence[Mapping[str, Any]], *, now: datetime) -
                     "CloudWatch takes: from two weeks ago to two hours ahead of "
                     f"{now:%Y-%m-%d %H:%M}"
                 )
-    for call in calls:
+    for call in data:
         client.put_metric_data(**call)
-    return sum(len(call["MetricData"]) for call in calls)
+    return sum(len(call["MetricData"]) for call in data)
 
 
 def moved_to(table: pd.DataFrame, end: datetime) -> pd.DataFrame:
@@ -104,28 +114,32 @@ def alarms(
     table: pd.DataFrame,
     *,
     deployment: str,
-    actions: Sequence[str] = (),
+    actions: Mapping[Severity, Sequence[str]] | None = None,
     treat_missing: str = "missing",
 ) -> list[dict[str, Any]]:
     """Return the alarms that stand for rules, as the arguments of ``put_metric_alarm``.
 
     One for each rule, line of the table and side: CloudWatch has one threshold an alarm, and no
     budget, so that of a budget's rule is the one measured with the line's last window. Persistence
-    is that many of as many data points. The description carries what the one who acts needs, as
-    JSON: deployment, rule, line, action, owner and runbook.
+    is that many of as many data points. ``actions`` says, for each severity, the ARNs to call on
+    ``ALARM``: a function's, a topic's. The description carries what the one who acts needs, as
+    JSON: deployment, rule, line, action, severity, owner and runbook.
 
-    Raises ``ValueError`` for a rule whose windows together last longer than a week, which
-    CloudWatch does not evaluate.
+    **What it does not tell.** An alarm counts calendar time, and our rules windows: one that is
+    missing is treated as ``treat_missing`` says. Nearest to our rules is ``ignore``. With
+    ``missing`` an alarm that hears nothing says so (``INSUFFICIENT_DATA``), but goes off too where
+    one window was outside and nothing followed. A rule's ``minimum`` is not the alarm's affair:
+    give it to ``line_data``.
+
+    Raises ``ValueError`` for what CloudWatch does not take: windows that last longer than a week
+    together (a day, for those below an hour) or are not whole minutes, more than five actions, a
+    description that is too long.
     """
+    actions = _known(actions or {})
     found = []
     last = table.sort_values("window_start").drop_duplicates(list(LINE), keep="last")
     for rule in rules:
-        length = windows.length(rule.window, argument="window")
-        if length * rule.persistence > LONGEST:
-            raise ValueError(
-                f"rule {rule.name!r}: window={rule.window!r} times persistence="
-                f"{rule.persistence} is longer than the week that CloudWatch evaluates"
-            )
+        length = _period(rule)
         for row in last[last["metric"] == rule.metric].to_dict("records"):
             if row["window_end"] - row["window_start"] != length or not _looks_at(rule, row):
                 continue
@@ -135,11 +149,7 @@ def alarms(
                     continue
                 found.append(
                     {
-                        "AlarmName": "/".join(
-                            part
-                            for part in (deployment, rule.name, *(row[n] for n in LINE), side)
-                            if part
-                        )[:255],
+                        "AlarmName": _name(deployment, rule, row, side),
                         "AlarmDescription": _description(rule, row, deployment),
                         "Namespace": NAMESPACE,
                         "MetricName": row["metric"],
@@ -152,13 +162,46 @@ def alarms(
                         "ComparisonOperator": comparison,
                         "TreatMissingData": treat_missing,
                         "ActionsEnabled": True,
-                        "AlarmActions": list(actions),
+                        "AlarmActions": list(actions.get(rule.severity, ())),
                     }
                 )
     return found
 
 
 _SIDES = {"low": "LessThanThreshold", "high": "GreaterThanThreshold"}
+
+
+def _known(actions: Mapping[Severity, Sequence[str]]) -> Mapping[Severity, Sequence[str]]:
+    for severity, own in actions.items():
+        if severity not in get_args(Severity):
+            raise ValueError(f"actions: {severity!r}: must be one of {get_args(Severity)}")
+        if len(own) > MOST_ACTIONS:
+            raise ValueError(f"actions: {severity!r} has {len(own)}: an alarm has {MOST_ACTIONS}")
+    return actions
+
+
+def _period(rule: AlertRule) -> pd.Timedelta:
+    length = windows.length(rule.window, argument="window")
+    about = f"rule {rule.name!r}: window={rule.window!r}"
+    if length % pd.Timedelta("1min") != pd.Timedelta(0):
+        raise ValueError(f"{about}: CloudWatch evaluates whole minutes")
+    is_short = length < pd.Timedelta("1h")
+    if length * rule.persistence > (LONGEST_SHORT if is_short else LONGEST):
+        raise ValueError(
+            f"{about} times persistence={rule.persistence} is longer than the "
+            f"{'day' if is_short else 'week'} that CloudWatch evaluates"
+        )
+    return length
+
+
+def _name(deployment: str, rule: AlertRule, row: Mapping[str, Any], side: str) -> str:
+    """Return a name of its own; where it would be too long, its end is a digest of all of it."""
+    parts = (deployment, rule.name, *(row[name] for name in LINE), side)
+    name = "/".join(part for part in parts if part)
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    return f"{name[: LONGEST_NAME - 17]}#{digest}"
 
 
 def _looks_at(rule: AlertRule, row: Mapping[str, Any]) -> bool:
@@ -183,11 +226,20 @@ def _description(rule: AlertRule, row: Mapping[str, Any], deployment: str) -> st
         "owner": rule.owner,
         "runbook": rule.runbook,
     }
-    return json.dumps(told, ensure_ascii=False)
+    description = json.dumps(told, ensure_ascii=False)
+    if len(description) > LONGEST_DESCRIPTION:
+        raise ValueError(
+            f"rule {rule.name!r}: its description has {len(description)} characters with owner and "
+            f"runbook, and an alarm's no more than {LONGEST_DESCRIPTION}"
+        )
+    return description
 
 
 def dashboard_body(table: pd.DataFrame, *, deployment: str, region: str) -> str:
     """Return the body of ``put_dashboard``: a widget for each monitor, with its lines.
+
+    A monitor of more than ``MOST_IN_WIDGET`` lines has several widgets. Raises ``ValueError`` for
+    more lines than a dashboard shows.
 
     >>> row = {"monitor": "performance", "metric": "mae", "value": 11.9,
     ...        "window_start": "2024-01-01", "window_end": "2024-01-08"}
@@ -196,31 +248,38 @@ def dashboard_body(table: pd.DataFrame, *, deployment: str, region: str) -> str:
     [['Vigia/Models', 'mae', 'Deployment', 'flights', 'Monitor', 'performance']]
     """
     lines = table.drop_duplicates(list(LINE)).sort_values(list(LINE))
-    widgets = []
-    for place, (monitor, own) in enumerate(lines.groupby("monitor", sort=True)):
-        metrics = [
-            [
-                NAMESPACE,
-                row["metric"],
-                *(part for each in _dimensions(row, deployment) for part in each.values()),
-            ]
-            for row in own.to_dict("records")
-        ]
-        widgets.append(
-            {
-                "type": "metric",
-                "x": 12 * (place % 2),
-                "y": 6 * (place // 2),
-                "width": 12,
-                "height": 6,
-                "properties": {
-                    "title": f"{deployment}: {monitor}",
-                    "view": "timeSeries",
-                    "region": region,
-                    "stat": "Average",
-                    "period": 3600,
-                    "metrics": metrics[:500],
-                },
-            }
-        )
+    if len(lines) > MOST_IN_DASHBOARD:
+        raise ValueError(f"table: {len(lines)} lines: a dashboard shows {MOST_IN_DASHBOARD}")
+    shown = [
+        (monitor, own[first : first + MOST_IN_WIDGET])
+        for monitor, rows in lines.groupby("monitor", sort=True)
+        for own in [_metrics(rows, deployment)]
+        for first in range(0, len(own), MOST_IN_WIDGET)
+    ]
+    widgets = [
+        {
+            "type": "metric",
+            "x": 12 * (place % 2),
+            "y": 6 * (place // 2),
+            "width": 12,
+            "height": 6,
+            "properties": {
+                "title": f"{deployment}: {monitor}",
+                "view": "timeSeries",
+                "region": region,
+                "stat": "Average",
+                "period": 3600,
+                "metrics": metrics,
+            },
+        }
+        for place, (monitor, metrics) in enumerate(shown)
+    ]
     return json.dumps({"widgets": widgets})
+
+
+def _metrics(rows: pd.DataFrame, deployment: str) -> list[list[str]]:
+    found = []
+    for row in rows.to_dict("records"):
+        about = [part for each in _dimensions(row, deployment) for part in each.values()]
+        found.append([NAMESPACE, row["metric"], *about])
+    return found

@@ -5,8 +5,11 @@ stands in the alarm's description, as ``exporters.cloudwatch_alarms`` writes it.
 event in the stream ``action/<deployment>`` of the store at ``VIGIA_STORE_URL``, with a key made of
 the alarm and the moment of its change: AWS may call twice for one change, and it is asked for once.
 
+On AWS the store is a PostgreSQL database that the function can reach: it has no disk that lasts.
+
 Sources: Amazon CloudWatch User Guide, "Invoke a Lambda function from an alarm" and "Alarm events
-and EventBridge".
+and EventBridge"; AWS Lambda Developer Guide, "How Lambda handles errors and retries with
+asynchronous invocation" (the same event may come more than once).
 """
 
 from __future__ import annotations
@@ -21,9 +24,17 @@ from typing import Any, get_args
 from utils.records import Action, VigiaError
 from utils.store import open_store
 
+STATES = ("OK", "ALARM", "INSUFFICIENT_DATA")
+DETAIL_TYPE = "CloudWatch Alarm State Change"
+"""EventBridge brings changes of an alarm's configuration as well, in nearly the same form."""
+
 
 class BadEvent(VigiaError, ValueError):
     """An event that is none of an alarm's; the message names what is missing or wrong."""
+
+
+class NoStore(VigiaError):
+    """The function was not told where its store is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +65,9 @@ def change_of(event: Any) -> AlarmChange:
     if "alarmData" in event:
         arn, alarm = _text(event, "alarmArn"), _object(event, "alarmData")
     else:
+        if event.get("detail-type") != DETAIL_TYPE:
+            said = event.get("detail-type")
+            raise BadEvent(f"event: detail-type={said!r}: must be {DETAIL_TYPE!r}")
         resources = event.get("resources")
         if not isinstance(resources, list) or len(resources) != 1:
             raise BadEvent("event: resources: must hold the alarm's ARN alone")
@@ -70,10 +84,13 @@ def change_of(event: Any) -> AlarmChange:
         _text(asks, name)
     if asks["action"] not in get_args(Action):
         raise BadEvent(f"event: action={asks['action']!r}: must be one of {get_args(Action)}")
+    value = _text(state, "value")
+    if value not in STATES:
+        raise BadEvent(f"event: state={value!r}: must be one of {STATES}")
     return AlarmChange(
         arn=arn,
         name=_text(alarm, "alarmName"),
-        state=_text(state, "value"),
+        state=value,
         reason=str(state.get("reason", "")),
         at=_moment(_text(state, "timestamp")),
         asks=asks,
@@ -104,12 +121,15 @@ def _moment(text: str) -> datetime:
 def handler(event: Any, context: Any) -> dict[str, Any]:
     """Ask for the action of an alarm that went off; any other change asks for nothing.
 
-    Raises ``BadEvent``, and ``StoreUnavailable`` where the store cannot be written: AWS then calls
-    again.
+    Raises ``BadEvent``, ``NoStore`` where ``VIGIA_STORE_URL`` is not set, and ``StoreUnavailable``
+    where the store cannot be written: AWS then calls again, twice, and keeps the event if it was
+    told where.
     """
     change = change_of(event)
     if change.state != "ALARM":
         return {"action": None, "new": False}
+    if not os.environ.get("VIGIA_STORE_URL"):
+        raise NoStore("VIGIA_STORE_URL: is not set: the function does not know its store")
     body = {**change.asks, "alarm": change.name, "reason": change.reason}
     with open_store(os.environ["VIGIA_STORE_URL"]) as store:
         new = store.record(

@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,8 @@ State = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
 RETRY_PAUSES_S = (60.0, 120.0)
 """How long Lambda waits before it calls again a function that failed, twice at most."""
+
+_POLL_S = 0.05
 
 _EXTRA = 2
 """How many periods more than needed are looked at, so that late data are not taken for missing."""
@@ -54,31 +56,48 @@ def state_of(
     It is ``ALARM`` where ``needed`` of the newest ``of`` points are ``beyond``. There may be more
     points than that: older ones take the place of missing ones, and only what is missing still is
     treated as ``treat_missing`` says: ``breaching``, ``notBreaching``, ``ignore`` (the state stays,
-    unless a point that is there is within) or ``missing`` (without any data it is insufficient;
-    with some, what is there decides).
+    unless a point that is there is within) or ``missing`` (without any data it is insufficient).
+    Under ``missing`` fewer points than needed are an alarm too, where all that are there are beyond
+    and the oldest of them came at least ``needed`` periods ago: nothing said since that it is over.
 
     >>> state_of([1, 9, 9], beyond=lambda value: value > 5, needed=2, of=3)
     'ALARM'
+    >>> alone = [None, None, 9, None, None]
+    >>> state_of(alone, beyond=lambda value: value > 5, needed=3, of=3)
+    'ALARM'
+    >>> state_of(alone[:2] + alone[:3], beyond=lambda value: value > 5, needed=3, of=3)
+    'OK'
     """
     if not 1 <= needed <= of:
         raise ValueError(f"needed={needed!r}: must be from 1 to of={of!r}")
-    there = [beyond(value) for value in points if value is not None][-of:]
+    if treat_missing not in TREATMENTS:
+        raise ValueError(f"treat_missing={treat_missing!r}: must be one of {TREATMENTS}")
+    ages = range(len(points), 0, -1)
+    there = [
+        (age, beyond(value)) for age, value in zip(ages, points, strict=True) if value is not None
+    ][-of:]
     lacking = of - len(there)
-    n_beyond = sum(there)
-    if lacking and treat_missing == "breaching":
+    n_beyond = sum(is_beyond for _, is_beyond in there)
+    if treat_missing == "breaching":
         n_beyond += lacking
-    if not lacking or treat_missing in ("breaching", "notBreaching"):
-        return "ALARM" if n_beyond >= needed else "OK"
+    if n_beyond >= needed:
+        return "ALARM"
+    if not lacking or treat_missing in ("breaching", "notBreaching") or n_beyond < len(there):
+        return "OK"
     if treat_missing == "ignore":
-        if n_beyond >= needed:
-            return "ALARM"
-        return "OK" if n_beyond < len(there) else before
-    if treat_missing != "missing":
-        raise ValueError(f"treat_missing={treat_missing!r}: is none of CloudWatch's")
+        return before
     if not there:
         return "INSUFFICIENT_DATA"
-    return "ALARM" if n_beyond == len(there) or n_beyond >= needed else "OK"
+    return "ALARM" if there[0][0] >= needed else "OK"
 
+
+TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")
+
+_ACTIONS: Mapping[State, str] = {
+    "ALARM": "AlarmActions",
+    "OK": "OKActions",
+    "INSUFFICIENT_DATA": "InsufficientDataActions",
+}
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": lambda value, threshold: value > threshold,
@@ -95,6 +114,9 @@ def evaluate_alarms(
 
     ``invoke`` is called with the ARN of the action and the event of the documented form. Returns
     the alarms that changed, with their new state.
+
+    **What it does not do.** It knows alarms on one metric with one of the four plain comparisons:
+    no metric math, no anomaly band, no composite alarm.
     """
     changed = []
     for page in client.get_paginator("describe_alarms").paginate():
@@ -108,9 +130,9 @@ def evaluate_alarms(
                 AlarmName=alarm["AlarmName"], StateValue=state, StateReason=reason
             )
             changed.append((alarm["AlarmName"], state))
-            if alarm["ActionsEnabled"] and state == "ALARM":
+            if alarm["ActionsEnabled"]:
                 event = alarm_event(alarm, state=state, reason=reason, at=now)
-                for action in alarm["AlarmActions"]:
+                for action in alarm.get(_ACTIONS[state], ()):
                     invoke(action, event)
     return changed
 
@@ -150,7 +172,7 @@ def alarm_event(
     """Return the event that CloudWatch sends to a function that an alarm calls."""
     arn = alarm["AlarmArn"]
     _, _, _, region, account, *_ = arn.split(":")
-    moment = at.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
+    moment = _moment(at)
     metric = {
         "namespace": alarm["Namespace"],
         "name": alarm["MetricName"],
@@ -165,7 +187,11 @@ def alarm_event(
         "alarmData": {
             "alarmName": alarm["AlarmName"],
             "state": {"value": state, "reason": reason, "timestamp": moment},
-            "previousState": {"value": alarm["StateValue"], "timestamp": moment},
+            "previousState": {
+                "value": alarm["StateValue"],
+                "reason": alarm.get("StateReason", ""),
+                "timestamp": _moment(alarm.get("StateUpdatedTimestamp", at)),
+            },
             "configuration": {
                 "description": alarm.get("AlarmDescription", ""),
                 "metrics": [
@@ -184,12 +210,19 @@ def alarm_event(
     }
 
 
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "+0000"
+
+
 # ------------------------------------------------------------------------------- functions
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a call of a function ended: its answer, the error it reported, or out of time."""
+    """How a call of a function ended: its answer, its error, or out of time.
+
+    The error is what it reported itself, or ``Runtime.ExitError`` where its process ended first.
+    """
 
     how: Literal["answered", "failed", "timed out"]
     answer: Any = None
@@ -221,7 +254,7 @@ def call(
             stderr=subprocess.DEVNULL,
         )
         try:
-            runtime.done.wait(timeout_s)
+            exited = _wait(process, runtime.done, timeout_s=timeout_s)
         finally:
             process.kill()
             process.wait()
@@ -229,7 +262,20 @@ def call(
             return Outcome(how="answered", answer=json.loads(runtime.answer))
         if runtime.error is not None:
             return Outcome(how="failed", error=json.loads(runtime.error))
+        if exited:
+            said = f"Runtime exited with error: exit status {process.returncode}"
+            error = {"errorType": "Runtime.ExitError", "errorMessage": said}
+            return Outcome(how="failed", error=error)
         return Outcome(how="timed out")
+
+
+def _wait(process: subprocess.Popen, done: threading.Event, *, timeout_s: float) -> bool:
+    """Wait until a function has answered or its time is over; return whether its process ended."""
+    give_up = time.monotonic() + timeout_s
+    while time.monotonic() < give_up and not done.wait(_POLL_S):
+        if process.poll() is not None:
+            return True
+    return False
 
 
 def call_later(
@@ -239,7 +285,11 @@ def call_later(
     sleep: Callable[[float], None] = time.sleep,
     dead_letter: Callable[[Any, Outcome], None] | None = None,
 ) -> Outcome:
-    """Call a function as an event does: two tries more after a failure, then the dead letter."""
+    """Call a function as an event does: two tries more after a failure, then the dead letter.
+
+    A function that ran out of time has failed. Events that wait for room, and the six hours after
+    which Lambda gives them up, have no counterpart here.
+    """
     outcome = run(event)
     for pause in RETRY_PAUSES_S:
         if outcome.how == "answered":
