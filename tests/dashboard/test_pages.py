@@ -38,11 +38,11 @@ def busy():
     )
 
 
+SECTIONS = ("requests", "latency", "answers", "performance", "drift")
+
+
 def text_of(made):
-    sections = (made.requests, made.latency, made.answers, made.performance, made.drift)
-    parts = [made.cards, made.status, made.alerts]
-    parts += [part for each in sections for part in (each.finding, each.table)]
-    return re.sub(r"<[^>]+>", " ", " ".join(parts))
+    return re.sub(r"<[^>]+>", " ", " ".join([*made.parts.values(), made.status]))
 
 
 def in_language(code, given):
@@ -65,34 +65,38 @@ def test_every_number_is_said_as_its_language_writes_it(code, expected):
 
 def test_the_two_languages_have_the_same_numbers_and_other_words():
     portuguese, english = (in_language(code, busy()) for code in ("pt", "en"))
-    assert portuguese.requests.data == english.requests.data
-    assert portuguese.requests.finding != english.requests.finding
-    assert portuguese.performance.data["y"] == english.performance.data["y"] == [18.5, 16.9]
+    assert portuguese.data["requests"] == english.data["requests"]
+    assert portuguese.parts["requests_finding"] != english.parts["requests_finding"]
+    assert portuguese.data["performance"]["y"] == english.data["performance"]["y"] == [18.5, 16.9]
 
 
 def test_each_plot_has_its_numbers_in_a_table_with_a_caption_and_headings():
     made = in_language("en", busy())
-    for section in (made.requests, made.latency, made.answers, made.performance, made.drift):
-        assert section.table.count("<caption>") == 1
-        assert 'scope="col"' in section.table and 'scope="row"' in section.table
+    for name in SECTIONS:
+        table = made.parts[f"{name}_table"]
+        assert table.count("<caption>") == 1
+        assert 'scope="col"' in table and 'scope="row"' in table
 
 
 def test_an_alarm_is_told_by_a_sign_and_a_word_and_not_by_colour_alone():
     made = in_language("en", busy())
-    assert "▲ beyond" in made.drift.table
-    assert "▲ critical" in made.alerts
+    assert "▲ beyond" in made.parts["drift_table"]
+    assert "▲ critical" in made.parts["alerts"]
 
 
 def test_an_alert_has_its_evidence_and_its_action_and_a_resolved_one_is_gone():
     made = in_language("en", busy())
     for each in ("error-rose", "the error went beyond 15", "roll back", "tower", "nobody has"):
-        assert each in made.alerts
-    assert "old" not in made.alerts
+        assert each in made.parts["alerts"]
+    assert "old" not in made.parts["alerts"]
 
 
 def test_who_has_taken_an_alert_on_and_that_it_is_silenced_is_said():
     alert = Fired(state="acknowledged", acknowledged_by="Ana", silenced=True)
-    assert "assumido por Ana, silenciado" in in_language("pt", snapshot(alerts=[alert])).alerts
+    assert (
+        "assumido por Ana, silenciado"
+        in in_language("pt", snapshot(alerts=[alert])).parts["alerts"]
+    )
 
 
 def test_a_quiet_page_says_that_there_is_nothing():
@@ -103,7 +107,7 @@ def test_a_quiet_page_says_that_there_is_nothing():
 
 def test_what_may_be_old_is_said_with_the_reason():
     made = in_language("en", snapshot(trouble="sqlite:///x: <locked>"))
-    assert "may be old" in made.cards and "&lt;locked&gt;" in made.cards
+    assert "may be old" in made.parts["cards"] and "&lt;locked&gt;" in made.parts["cards"]
 
 
 def test_names_from_outside_are_text_and_never_markup():
@@ -112,12 +116,19 @@ def test_names_from_outside_are_text_and_never_markup():
         busy(), drift=drift_of(measured), alerts=[Fired(rule="<b>", owner="<i>", runbook="<u>")]
     )
     made = in_language("en", given)
-    for text in (made.drift.table, made.alerts):
+    for text in (made.parts["drift_table"], made.parts["alerts"]):
         assert not re.search("<(script|b|i|u)>", text)
 
 
 def test_known_as_of_stands_with_the_realised_value():
     row = line("performance", "mae", 18.5, known_as_of="2013-05-06T00:00Z")
     given = snapshot(performance=performance_of(table(row)))
-    assert "with what was known on 6 May 2013" in in_language("en", given).performance.finding
-    assert "o que se sabia em 6 mai 2013" in in_language("pt", given).performance.finding
+    assert (
+        "with what was known on 6 May 2013" in in_language("en", given).parts["performance_finding"]
+    )
+    assert "o que se sabia em 6 mai 2013" in in_language("pt", given).parts["performance_finding"]
+
+
+def test_other_axes_are_another_shape_and_other_numbers_are_not():
+    assert in_language("en", busy()).shape == in_language("pt", busy()).shape == "score/mae"
+    assert in_language("en", snapshot()).shape == "/"

@@ -1,11 +1,14 @@
 """What the reader takes of counters and store, without its thread."""
 
+import gzip
+import json
 from contextlib import contextmanager
 
 import pandas as pd
 import pytest
 
 from tests.dashboard.builders import NOON, Fired, line
+from utils.dashboard.pages import page
 from utils.dashboard.reader import Reader
 from utils.serving.app import Metrics
 from utils.serving.example import FLIGHTS, example_endpoint
@@ -52,12 +55,12 @@ def test_what_is_stored_is_counted_and_spread_as_it_comes():
         endpoint.predict(FLIGHTS)
         reader.read()
         assert (reader.snapshot.stored, reader.snapshot.answers.n) == (2, 2)
-        assert reader.snapshot.total.latencies_ms == ()
+        assert reader.snapshot.total.n_timed == 0
         endpoint.predict(FLIGHTS)
         reader.read()
         reader.read()
         assert (reader.snapshot.stored, reader.snapshot.answers.n) == (4, 4)
-        assert len(reader.snapshot.total.latencies_ms) == 2
+        assert reader.snapshot.total.n_timed == 2
 
 
 def test_what_was_erased_is_gone_from_the_total_after_the_next_count():
@@ -126,26 +129,43 @@ def test_a_store_that_cannot_be_read_is_said_and_the_rest_goes_on(monkeypatch):
 @pytest.mark.parametrize("viewers", [1, 20])
 def test_a_page_is_made_once_however_many_look_at_it(monkeypatch, viewers):
     made = []
-    monkeypatch.setattr(
-        "utils.dashboard.reader.page",
-        lambda snapshot, version: made.append(1) or type("P", (), {"version": version})(),
-    )
+
+    def counted(snapshot, version):
+        made.append(version)
+        return page(snapshot, version=version)
+
+    monkeypatch.setattr("utils.dashboard.reader.page", counted)
     with watched() as (_, _, reader, _):
         reader.read()
-        pages = {id(reader.page("pt")) for _ in range(viewers)}
-        assert (len(pages), len(made)) == (1, 1)
+        assert len({id(reader.made("pt")) for _ in range(viewers)}) == 1
+        assert made == [1]
         reader.read()
-        assert all(reader.page("pt").version == 2 for _ in range(viewers))
-        assert len(made) == 2
+        assert all(reader.made("pt").page.version == 2 for _ in range(viewers))
+        assert made == [1, 2]
 
 
-def test_a_page_that_nobody_looks_at_is_not_made_and_is_new_when_somebody_does(monkeypatch):
+def test_a_page_that_nobody_looks_at_is_not_made_and_is_new_when_somebody_does():
     with watched() as (_, metrics, reader, seconds):
         reader.read()
-        reader.page("en")
+        reader.made("en")
         seconds.now += 3_600
         for _ in range(3):
             reader.read()
             metrics.count("/invocations", 200, 0.001)
-        assert reader._pages["en"].version == 1
-        assert reader.page("en").version == 4
+        assert reader._made["en"].page.version == 1
+        assert reader.made("en").page.version == 4
+
+
+def test_what_is_sent_is_the_page_with_null_for_what_is_no_number():
+    with watched() as (endpoint, _, reader, _):
+        endpoint.store.write_measurements(
+            "flights", pd.DataFrame([line("performance", "mae", 9.0, threshold_high=None)])
+        )
+        reader.read()
+        made = reader.made("en")
+        sent = json.loads(gzip.decompress(made.sent))
+        assert sent["parts"] == dict(made.page.parts)
+        assert sent["version"] == made.page.version == 1
+        assert sent["plots"]["latency"]["sources"]["latency-columns"]["p50"] == [None] * 60
+        realised = sent["plots"]["performance"]["sources"]["realised-columns"]
+        assert (realised["y"], realised["threshold"]) == ([9.0], [None])

@@ -9,11 +9,11 @@ import pytest
 from utils.dashboard.tallies import (
     ANSWERS,
     INTERVALS,
-    TIMED,
+    Interval,
     Tallies,
+    counted,
     of_categories,
     of_numbers,
-    percentiles,
     together,
 )
 
@@ -52,21 +52,41 @@ def test_what_is_older_than_ten_minutes_is_forgotten():
     assert len(tallies._intervals) <= INTERVALS
 
 
-def test_percentiles_are_those_between_the_nearest_ranks():
-    assert percentiles(list(range(101))) == (50.0, 95.0, 99.0)
-    assert all(math.isnan(each) for each in percentiles([]))
+@pytest.mark.parametrize("n", [1, 7, 500, 20_000])
+def test_percentiles_are_those_of_the_very_latencies_within_their_step(n):
+    latencies = np.random.default_rng(n).lognormal(1.0, 1.5, n)
+    found = Interval(timed=counted(latencies)).percentiles
+    exact = np.percentile(latencies, (50, 95, 99), method="inverted_cdf")
+    assert found == pytest.approx(exact, rel=0.006)
+
+
+def test_of_no_latencies_there_is_no_percentile():
+    assert all(math.isnan(each) for each in Interval().percentiles)
+
+
+def test_latencies_of_several_intervals_are_counted_together():
+    parts = [Interval(timed=counted([1.0] * 99)), Interval(), Interval(timed=counted([100.0] * 1))]
+    whole = together(parts)
+    assert whole.n_timed == 100
+    assert whole.percentiles == pytest.approx((1.0, 1.0, 1.0), rel=0.006)
+
+
+def test_no_latency_is_too_small_or_too_large_to_be_counted():
+    assert Interval(timed=counted([0.0, 1e-9, 1e12])).n_timed == 3
 
 
 def test_a_prediction_that_nobody_waited_for_has_no_latency():
     tallies = Tallies()
     answers(tallies, latencies=[None, 4.0, None])
-    assert tallies.traffic(at=0)[-1].latencies_ms == (4.0,)
+    last = tallies.traffic(at=0)[-1]
+    assert last.n_timed == 1
+    assert last.percentiles == pytest.approx((4.0,) * 3, rel=0.006)
 
 
 def test_what_was_stored_before_the_page_shows_its_spread_and_no_latency():
     tallies = Tallies()
     answers(tallies, latencies=[4.0], predictions=[1.0], are_new=False)
-    assert together(tallies.traffic(at=0)).latencies_ms == ()
+    assert together(tallies.traffic(at=0)).n_timed == 0
     assert tallies.distribution().n == 1
 
 
@@ -74,7 +94,7 @@ def test_of_a_flood_the_newest_are_kept():
     tallies = Tallies()
     flood = [float(at) for at in range(ANSWERS + 5)]
     answers(tallies, latencies=flood, predictions=flood)
-    assert len(tallies.traffic(at=0)[-1].latencies_ms) == TIMED
+    assert tallies.traffic(at=0)[-1].n_timed == ANSWERS + 5
     assert tallies.distribution().n == ANSWERS
     assert tallies.distribution().median == 5 + (ANSWERS - 1) / 2
 

@@ -26,7 +26,7 @@ CHECKED_S = 2.0
 """An open page is asked for its session again after this long."""
 
 HOME = "/monitoring"
-SIGN_IN, SIGN_OUT = f"{HOME}/sign-in", f"{HOME}/sign-out"
+NOW, SIGN_IN, SIGN_OUT = f"{HOME}/now", f"{HOME}/sign-in", f"{HOME}/sign-out"
 GUARDED = (HOME, "/static", "/components")
 """The paths behind the key, and all below them."""
 

@@ -1,4 +1,4 @@
-"""The plots: made empty for each viewer, and fed with columns that ``pages`` made for all."""
+"""The plots: made once for each viewer, and fed with columns that ``pages`` made for all."""
 
 from __future__ import annotations
 
@@ -18,64 +18,45 @@ HEIGHT = 260
 ROW = 22
 
 
-class Plot:
-    """A figure and its source; ``show`` puts new columns in it."""
+def fed(name: str, data: Columns) -> dict[str, Any]:
+    """Return what a plot is drawn from: its sources by name, and for bars by feature their names.
 
-    def __init__(self, figure: figure, source: ColumnDataSource) -> None:
-        self.figure = figure
-        self.source = source
-
-    def show(self, data: Columns) -> None:
-        """Draw these columns from now on."""
-        self.source.data = dict(data)
-
-
-class DriftPlot(Plot):
-    """Bars by feature: as many rows as there are features."""
-
-    def show(self, data: Columns) -> None:
-        names = _apart(data["name"])
-        if list(self.figure.y_range.factors) != names[::-1]:
-            self.figure.y_range.factors = names[::-1]
-            self.figure.height = 90 + ROW * max(4, len(names))
-        self.source.data = dict(data) | {"name": names}
-
-
-class AnswersPlot(Plot):
-    """Bars by bin, or by class where the answers are names."""
-
-    def show(self, data: Columns) -> None:
-        axis = self.figure.xaxis[0]
-        named = {at: name for at, name in enumerate(data["name"]) if name}
-        if named != axis.major_label_overrides:
-            from bokeh.models import BasicTicker, FixedTicker
-
-            axis.ticker = FixedTicker(ticks=list(named)) if named else BasicTicker()
-            axis.major_label_overrides = named
-        self.source.data = dict(data)
-
-
-class PerformancePlot(Plot):
-    """Two lines over time: what was realised, and what was estimated."""
-
-    def __init__(self, figure: figure, realised: ColumnDataSource, estimated: ColumnDataSource):
-        super().__init__(figure, realised)
-        self.estimated = estimated
-
-    def show(self, data: Columns) -> None:
-        for source, wanted in ((self.source, False), (self.estimated, True)):
-            kept = [at for at, each in enumerate(data["estimated"]) if each == wanted]
-            source.data = {
-                name: [column[at] for at in kept]
-                for name, column in data.items()
-                if name != "estimated"
+    >>> fed("latency", {"x": [1]})
+    {'sources': {'latency-columns': {'x': [1]}}}
+    """
+    if name == "performance":
+        return {
+            "sources": {
+                f"{source}-columns": _kept(data, estimated=estimated)
+                for source, estimated in (("realised", False), ("estimated", True))
             }
+        }
+    if name == "drift":
+        names = _apart(data["name"])
+        return {
+            "sources": {f"{name}-columns": dict(data) | {"name": names}},
+            "factors": names[::-1],
+            "height": 90 + ROW * max(4, len(names)),
+        }
+    if name == "answers":
+        ticks = {at: each for at, each in enumerate(data["name"]) if each}
+        return {"sources": {f"{name}-columns": dict(data)}, "ticks": ticks}
+    return {"sources": {f"{name}-columns": dict(data)}}
 
 
-def requests(data: Columns) -> Plot:
+def _kept(data: Columns, *, estimated: bool) -> dict[str, list[Any]]:
+    """Return the points that were estimated, or those that were not."""
+    places = [at for at, each in enumerate(data["estimated"]) if each == estimated]
+    return {
+        name: [column[at] for at in places] for name, column in data.items() if name != "estimated"
+    }
+
+
+def requests(data: Columns) -> figure:
     """Return requests over ten minutes, by how they ended."""
-    source = _source(data)
+    source = _source("requests", data)
     plot = _figure(
+        "requests",
         x=tr(pt="minutos (0 é agora)", en="minutes (0 is now)"),
         y=tr(pt="requisições em 10 s", en="requests in 10 s"),
         x_range=(-10, 0),
@@ -92,13 +73,14 @@ def requests(data: Columns) -> Plot:
         hatch_color="white",
     )
     plot.y_range.start = 0
-    return Plot(plot, source)
+    return plot
 
 
-def latency(data: Columns) -> Plot:
+def latency(data: Columns) -> figure:
     """Return percentiles of the latency over ten minutes."""
-    source = _source(data)
+    source = _source("latency", data)
     plot = _figure(
+        "latency",
         x=tr(pt="minutos (0 é agora)", en="minutes (0 is now)"),
         y=tr(pt="latência (ms)", en="latency (ms)"),
         x_range=(-10, 0),
@@ -112,13 +94,13 @@ def latency(data: Columns) -> Plot:
         plot.line("x", name, line_width=2, line_dash=dash, **look)
         plot.scatter("x", name, size=5, marker=marker, **look)
     plot.y_range.start = 0
-    return Plot(plot, source)
+    return plot
 
 
-def answers(data: Columns, *, of: str) -> Plot:
+def answers(data: Columns, *, of: str) -> figure:
     """Return how the newest answers spread."""
-    source = _source(data)
-    plot = _figure(x=of, y=tr(pt="% das previsões", en="% of the predictions"))
+    source = _source("answers", data)
+    plot = _figure("answers", x=of, y=tr(pt="% das previsões", en="% of the predictions"))
     plot.quad(
         left="left",
         right="right",
@@ -129,20 +111,28 @@ def answers(data: Columns, *, of: str) -> Plot:
         line_color="white",
     )
     plot.y_range.start = 0
+    if ticks := fed("answers", data)["ticks"]:
+        from bokeh.models import FixedTicker
+
+        plot.xaxis.ticker = FixedTicker(ticks=list(ticks))
+        plot.xaxis.major_label_overrides = ticks
     _hover(plot, "@label")
-    made = AnswersPlot(plot, source)
-    made.show(data)
-    return made
+    return plot
 
 
-def performance(data: Columns, *, metric: str) -> Plot:
+def performance(data: Columns, *, metric: str) -> figure:
     """Return a metric by window, realised and estimated, with its intervals and thresholds."""
     from bokeh.models import ColumnDataSource, DatetimeTickFormatter
 
-    empty: dict[str, list[Any]] = {name: [] for name in data if name != "estimated"}
-    sources = ColumnDataSource(empty), ColumnDataSource(empty)
+    sources = [
+        ColumnDataSource(columns, name=name)
+        for name, columns in fed("performance", data)["sources"].items()
+    ]
     plot = _figure(
-        x=tr(pt="meio da janela", en="middle of the window"), y=metric, x_axis_type="datetime"
+        "performance",
+        x=tr(pt="meio da janela", en="middle of the window"),
+        y=metric,
+        x_axis_type="datetime",
     )
     day = tr(pt="%d/%m/%y", en="%d %b %y")
     names = ("hours", "days", "months", "years")
@@ -164,23 +154,24 @@ def performance(data: Columns, *, metric: str) -> Plot:
         line_dash="dotted",
     )
     _hover(plot, "@label")
-    made = PerformancePlot(plot, *sources)
-    made.show(data)
-    return made
+    return plot
 
 
-def drift(data: Columns) -> Plot:
+def drift(data: Columns) -> figure:
     """Return how far each feature is on its way to its threshold, in percent."""
     from bokeh.models import FactorRange, Span
 
-    source = _source(dict(data) | {"name": _apart(data["name"])})
+    drawn = fed("drift", data)
+    source = _source("drift", drawn["sources"]["drift-columns"])
     plot = _figure(
+        "drift",
         x=tr(
             pt=f"% do limiar (desenhado até {MOST_DRAWN})",
             en=f"% of the threshold (drawn up to {MOST_DRAWN})",
         ),
         y="",
-        y_range=FactorRange(factors=_apart(data["name"])[::-1]),
+        y_range=FactorRange(factors=drawn["factors"]),
+        height=drawn["height"],
     )
     for name, color, hatch in (
         ("within", BLUE, " "),
@@ -202,9 +193,7 @@ def drift(data: Columns) -> Plot:
     plot.x_range.start = 0
     plot.ygrid.grid_line_color = None
     _hover(plot, "@label")
-    made = DriftPlot(plot, source)
-    made.show(data)
-    return made
+    return plot
 
 
 def _apart(names: list[str]) -> list[str]:
@@ -217,18 +206,19 @@ def _apart(names: list[str]) -> list[str]:
     return found
 
 
-def _source(data: Columns) -> ColumnDataSource:
+def _source(name: str, data: Columns) -> ColumnDataSource:
     from bokeh.models import ColumnDataSource
 
-    return ColumnDataSource(dict(data))
+    return ColumnDataSource(dict(data), name=f"{name}-columns")
 
 
-def _figure(*, x: str, y: str, **settings: Any) -> figure:
+def _figure(name: str, *, x: str, y: str, height: int = HEIGHT, **settings: Any) -> figure:
     from bokeh.models import CustomJSTickFormatter
     from bokeh.plotting import figure
 
     plot = figure(
-        height=HEIGHT,
+        name=f"{name}-plot",
+        height=height,
         sizing_mode="stretch_width",
         toolbar_location=None,
         tools="",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+import gzip
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from utils.dashboard.access import HOME, Guard, Sessions
+from starlette.requests import Request
+from starlette.responses import Response
+
+from utils.dashboard.access import HOME, NOW, Guard, Sessions, language_of
 from utils.dashboard.reader import Reader
 from utils.dashboard.snapshot import Alert
 from utils.dashboard.view import sign_in_page, view_of
@@ -33,6 +38,7 @@ def mount(
     before = len(app.router.routes)
     pages = add_applications({HOME: view_of(reader)}, app=app, title="Vigia", location=False)
     app.state.monitoring = pages
+    app.add_api_route(NOW, _now_of(reader), methods=["GET"], response_class=Response)
     for route in app.router.routes[before:]:
         route.include_in_schema = False  # type: ignore[attr-defined]
     app.add_middleware(
@@ -54,6 +60,23 @@ def mount(
 
     app.router.lifespan_context = lifespan
     return reader
+
+
+def _now_of(reader: Reader) -> Callable[[Request], Awaitable[Response]]:
+    """Return the route that tells what is new since the version that a viewer has."""
+
+    async def now(request: Request) -> Response:
+        """Tell what the page says now, or nothing where the viewer has that already."""
+        made = await asyncio.to_thread(reader.made, language_of(request.scope))
+        headers = {"cache-control": "no-store"}
+        if request.query_params.get("after") == str(made.page.version):
+            return Response(status_code=204, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["content-encoding"] = "gzip"
+            return Response(made.sent, media_type="application/json", headers=headers)
+        return Response(gzip.decompress(made.sent), media_type="application/json", headers=headers)
+
+    return now
 
 
 def _forget_left(pages: Any) -> None:

@@ -14,7 +14,7 @@ from html import escape
 from typing import Any
 
 from utils.dashboard.snapshot import Alert, Drifted, Point, Snapshot
-from utils.dashboard.tallies import INTERVALS, SECONDS, Distribution, percentiles, together
+from utils.dashboard.tallies import INTERVALS, SECONDS, Distribution, together
 from utils.report.story import action_name, monitor_name, severity_name
 from utils.report.tables import table
 from utils.text import date, metric_name, number, tr
@@ -40,31 +40,37 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Everything that changes on the page, in one language. ``status`` is what is read aloud."""
+    """Everything that changes on the page, in one language.
+
+    ``parts`` is HTML by the name of its place, ``data`` the columns of each plot, and ``status``
+    what is read aloud. A page of another ``shape`` has other axes, and must be made anew.
+    """
 
     version: int
-    cards: str
+    shape: str
+    parts: Mapping[str, str]
+    data: Mapping[str, Columns]
     status: str
-    alerts: str
-    requests: Section
-    latency: Section
-    answers: Section
-    performance: Section
-    drift: Section
 
 
 def page(snapshot: Snapshot, *, version: int) -> Page:
     """Return what the page says of a snapshot, in the language in force."""
+    sections = {
+        "requests": _requests(snapshot),
+        "latency": _latency(snapshot),
+        "answers": _answers(snapshot),
+        "performance": _performance(snapshot),
+        "drift": _drift(snapshot),
+    }
+    of = snapshot.answers.of if snapshot.answers else ""
     return Page(
         version=version,
-        cards=_cards(snapshot),
+        shape=f"{of}/{snapshot.performance.metric}",
+        parts={"cards": _cards(snapshot), "alerts": _alerts(snapshot)}
+        | {f"{name}_finding": each.finding for name, each in sections.items()}
+        | {f"{name}_table": each.table for name, each in sections.items()},
+        data={name: each.data for name, each in sections.items()},
         status=_status(snapshot),
-        alerts=_alerts(snapshot),
-        requests=_requests(snapshot),
-        latency=_latency(snapshot),
-        answers=_answers(snapshot),
-        performance=_performance(snapshot),
-        drift=_drift(snapshot),
     )
 
 
@@ -73,7 +79,7 @@ def page(snapshot: Snapshot, *, version: int) -> Page:
 
 def _cards(snapshot: Snapshot) -> str:
     total = snapshot.total
-    _, p95, _ = percentiles(total.latencies_ms)
+    _, p95, _ = total.percentiles
     n_open, drift = len(snapshot.open_alerts), snapshot.drift
     n_critical = sum(each.severity == "critical" for each in snapshot.open_alerts)
     failed = total.failed / total.requests if total.requests else math.nan
@@ -259,7 +265,7 @@ def _requests(snapshot: Snapshot) -> Section:
 
 
 def _latency(snapshot: Snapshot) -> Section:
-    p50, p95, p99 = percentiles(snapshot.total.latencies_ms)
+    p50, _, p99 = snapshot.total.percentiles
     finding = (
         tr(
             pt="Nenhuma previsão guardada em dez minutos.",
@@ -276,14 +282,14 @@ def _latency(snapshot: Snapshot) -> Section:
     names = [tr(pt="Quando", en="When"), "p50 (ms)", "p95 (ms)", "p99 (ms)"]
     names.append(tr(pt="Previsões", en="Predictions"))
     rows = [
-        (name, *map(_number, percentiles(each.latencies_ms)), number(len(each.latencies_ms)))
+        (name, *map(_number, each.percentiles), number(each.n_timed))
         for name, each in _by_minute(snapshot)
     ]
     caption = tr(
         pt="Percentis da latência por minuto, em milissegundos",
         en="Percentiles of the latency by minute, in milliseconds",
     )
-    columns = list(zip(*(percentiles(each.latencies_ms) for each in snapshot.traffic), strict=True))
+    columns = list(zip(*(each.percentiles for each in snapshot.traffic), strict=True))
     return Section(
         finding=_said(finding),
         table=table(names, rows, caption=caption, numbers=(1, 2, 3, 4)),

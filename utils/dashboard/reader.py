@@ -6,12 +6,18 @@ stored, nor on how many look. Viewers get what it made last.
 
 from __future__ import annotations
 
+import gzip
+import json
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from utils.dashboard.figures import fed
 from utils.dashboard.pages import Page, page
 from utils.dashboard.snapshot import (
     WINDOWS,
@@ -44,6 +50,38 @@ def by_status(metrics: Metrics) -> Counter:
             if sample.name.endswith("_total") and sample.labels["route"] in COUNTED:
                 found[int(sample.labels["status"])] += sample.value
     return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A page, and the same as it is sent to whoever looks at an older one: JSON, gzipped."""
+
+    page: Page
+    sent: bytes
+
+
+def made_of(page: Page) -> Made:
+    """Return a page with what is sent of it."""
+    plots = {
+        name: fed(name, {each: _plain(column) for each, column in columns.items()})
+        for name, columns in page.data.items()
+    }
+    told = {
+        "version": page.version,
+        "shape": page.shape,
+        "parts": page.parts,
+        "plots": plots,
+        "status": page.status,
+    }
+    text = json.dumps(told, allow_nan=False, ensure_ascii=False)
+    return Made(page=page, sent=gzip.compress(text.encode(), compresslevel=1, mtime=0))
+
+
+def _plain(column: list[Any]) -> list[Any]:
+    """Return a column as JSON has it: what is no number is null."""
+    return [
+        None if isinstance(each, float) and not math.isfinite(each) else each for each in column
+    ]
 
 
 class Reader:
@@ -79,7 +117,7 @@ class Reader:
         self._last_event = 0
         self._version = 0
         self._lock = threading.Lock()
-        self._pages: dict[str, Page] = {}
+        self._made: dict[str, Made] = {}
         self._asked: dict[str, float] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -165,15 +203,17 @@ class Reader:
             trouble=trouble,
         )
 
-    def page(self, language: str) -> Page:
+    def made(self, language: str) -> Made:
         """Return the newest page in a language, made once for all who look at it."""
         self._asked[language] = self._seconds()
-        made = self._pages.get(language)
-        if made is None or made.version < self._version - 1:
+        found = self._made.get(language)
+        if found is None or found.page.version < self._version - 1:
             return self._make(language)
-        return made
+        return found
 
-    def _make(self, language: str) -> Page:
+    def _make(self, language: str) -> Made:
         with self._lock, using(language):
-            self._pages[language] = made = page(self.snapshot, version=self._version)
-        return made
+            found = self._made.get(language)
+            if found is None or found.page.version < self._version:
+                found = self._made[language] = made_of(page(self.snapshot, version=self._version))
+        return found

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 import pandas as pd
@@ -120,7 +121,7 @@ class Snapshot:
     alerts: Sequence[Alert] = ()
     trouble: str = ""
 
-    @property
+    @cached_property
     def total(self) -> Interval:
         """The ten minutes as one."""
         return together(self.traffic)

@@ -1,16 +1,12 @@
-"""How the page looks: one style for the page itself, one for what lives inside its parts."""
+"""How the page looks."""
 
-COMMON = """
+PAGE = """
 * { box-sizing: border-box; }
-:host, body { font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1a1a1a; }
+body { font: 16px/1.5 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; color: #1a1a1a; }
 a { color: #00568f; }
-a:focus-visible, button:focus-visible, input:focus-visible, .wide:focus-visible, main:focus-visible,
-.bk-btn:focus-visible { outline: 3px solid #0b5cad; outline-offset: 2px; }
-"""
-
-PAGE = (
-    COMMON
-    + """
+a:focus-visible, button:focus-visible, input:focus-visible,
+.wide:focus-visible, main:focus-visible {
+  outline: 3px solid #0b5cad; outline-offset: 2px; }
 html, body { margin: 0; background: #f3f5f8; }
 .skip { position: absolute; left: -999px; top: 0; background: #fff; padding: .6rem 1rem;
   z-index: 9; }
@@ -31,6 +27,9 @@ main { max-width: 82rem; margin: 0 auto; padding: 1.2rem 1.5rem 3rem; }
 .grid { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.1rem; }
 section { background: #fff; border: 1px solid #d9e0e8; border-radius: 10px; padding: 1rem 1.2rem;
   min-width: 0; }
+section.plain { background: none; border: 0; padding: 0 0 1rem; }
+#pause { margin-top: .5rem; background: #fff; font-weight: 600; }
+#pause.on { background: #10233a; color: #fff; }
 section.all { grid-column: 1 / -1; }
 .both > div { min-width: 0; }
 .beside .both { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 0 1.6rem; }
@@ -61,16 +60,6 @@ form.in input { font: inherit; width: 100%; padding: .5rem .6rem; border: 1px so
 form.in button { margin-top: 1rem; background: #10233a; color: #fff; padding: .5rem 1.2rem; }
 form.in .hint { margin-top: .6rem; }
 .wrong { background: #fdecea; border-left: .35rem solid #a01c10; padding: .5rem .8rem; }
-@media (max-width: 60rem) {
-  .grid, .beside .both, #drift .both { grid-template-columns: minmax(0, 1fr); }
-}
-@media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
-"""
-)
-
-PART = (
-    COMMON
-    + """
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .8rem;
   margin: 0; }
 .card { background: #fff; border: 1px solid #d9e0e8; border-left: .4rem solid #0072b2;
@@ -109,14 +98,8 @@ tbody th { font-weight: 400; }
   font-size: .93rem; }
 .alerts dt { color: #505a66; }
 .alerts dd { margin: 0; }
-.spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-"""
-)
-
-BUTTON = """
-:host .bk-btn.bk-btn-default { font: 600 15px/1.4 system-ui, "DejaVu Sans", sans-serif;
-  color: #10233a; background: #fff; border: 1px solid #66758a; border-radius: 6px;
-  padding: .3rem .9rem; }
-:host .bk-btn.bk-btn-default.bk-active { background: #10233a; color: #fff; }
-:host .bk-btn.bk-btn-default:focus-visible { outline: 3px solid #0b5cad; outline-offset: 2px; }
+@media (max-width: 60rem) {
+  .grid, .beside .both, #drift .both { grid-template-columns: minmax(0, 1fr); }
+}
+@media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 """

@@ -6,10 +6,11 @@ thousand. Nothing here knows a clock, a store or a page: moments come in as seco
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -25,8 +26,12 @@ INTERVALS = 60
 ANSWERS = 10_000
 """The newest answers whose distribution is shown."""
 
-TIMED = 2_000
-"""Latencies kept of one interval: the newest."""
+FASTEST_MS, SLOWEST_MS = 0.01, 100_000.0
+STEPS = 200
+"""Latencies are counted in steps of a decade's two-hundredth: a percentile is told within 0.6 %,
+however many there were."""
+
+N_STEPS = round(STEPS * math.log10(SLOWEST_MS / FASTEST_MS))
 
 BINS = 20
 CATEGORIES = 10
@@ -34,18 +39,50 @@ CATEGORIES = 10
 _NUMBERS = ("double", "float", "long", "integer")
 
 
-@dataclass(frozen=True, kw_only=True)
+def counted(latencies_ms: Sequence[float]) -> np.ndarray:
+    """Return how many latencies lie in each step; those beyond the ends are in the last ones.
+
+    >>> int(counted([1.0, 2.0]).sum())
+    2
+    """
+    given = np.clip(np.asarray(latencies_ms, dtype=float), FASTEST_MS, SLOWEST_MS)
+    steps = np.floor(np.log10(given / FASTEST_MS) * STEPS).astype(int)
+    return np.bincount(np.minimum(steps, N_STEPS - 1), minlength=N_STEPS)
+
+
+_NONE = np.zeros(N_STEPS, dtype=np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Interval:
-    """Requests by how they ended, and the latencies (ms) of the predictions that were stored."""
+    """Requests by how they ended, and the latencies of the predictions stored, as ``counted``."""
 
     answered: int = 0
     refused: int = 0
     failed: int = 0
-    latencies_ms: tuple[float, ...] = ()
+    timed: np.ndarray = field(default_factory=lambda: _NONE, repr=False)
 
     @property
     def requests(self) -> int:
         return self.answered + self.refused + self.failed
+
+    @cached_property
+    def n_timed(self) -> int:
+        return int(self.timed.sum())
+
+    @cached_property
+    def percentiles(self) -> tuple[float, float, float]:
+        """The 50th, 95th and 99th percentile, in ms; all are NaN where there is no latency.
+
+        >>> hundred = Interval(timed=counted([10.0] * 98 + [500.0] * 2))
+        >>> [f"{each:.2g}" for each in hundred.percentiles]
+        ['10', '10', '5e+02']
+        """
+        if not self.n_timed:
+            return (math.nan,) * 3
+        ranks = [math.ceil(share * self.n_timed) for share in (0.50, 0.95, 0.99)]
+        steps = np.searchsorted(np.cumsum(self.timed), ranks)
+        return tuple((FASTEST_MS * 10 ** ((steps + 0.5) / STEPS)).tolist())
 
 
 def together(intervals: Iterable[Interval]) -> Interval:
@@ -59,19 +96,8 @@ def together(intervals: Iterable[Interval]) -> Interval:
         answered=sum(each.answered for each in parts),
         refused=sum(each.refused for each in parts),
         failed=sum(each.failed for each in parts),
-        latencies_ms=tuple(chain.from_iterable(each.latencies_ms for each in parts)),
+        timed=sum((each.timed for each in parts if each.timed is not _NONE), start=_NONE),
     )
-
-
-def percentiles(latencies_ms: Sequence[float]) -> tuple[float, float, float]:
-    """Return the 50th, 95th and 99th percentile; all are NaN where there is nothing.
-
-    >>> percentiles([10.0, 20.0, 30.0])
-    (20.0, 29.0, 29.8)
-    """
-    if not len(latencies_ms):
-        return (float("nan"),) * 3
-    return tuple(np.percentile(latencies_ms, (50, 95, 99)).tolist())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +119,7 @@ class Distribution:
 @dataclass(kw_only=True)
 class _Open:
     ended: Counter = field(default_factory=Counter)
-    latencies: deque = field(default_factory=lambda: deque(maxlen=TIMED))
+    timed: np.ndarray = field(default_factory=lambda: _NONE)
 
 
 class Tallies:
@@ -138,7 +164,8 @@ class Tallies:
         if are_new:
             timed = [each for each in latencies_ms if each is not None]
             if timed:
-                self._at(at).latencies.extend(timed)
+                now = self._at(at)
+                now.timed = now.timed + counted(timed)
         self._scores.extend(each for each in scores if each is not None)
         self._predictions.extend(each for each in predictions if each is not None)
         self._kind = kind
@@ -158,7 +185,7 @@ class Tallies:
                 answered=open_.ended["answered"],
                 refused=open_.ended["refused"],
                 failed=open_.ended["failed"],
-                latencies_ms=tuple(open_.latencies),
+                timed=open_.timed,
             )
             for index in range(newest - INTERVALS + 1, newest + 1)
             for open_ in [self._intervals.get(index, nothing)]

@@ -1,35 +1,27 @@
-"""One viewer's page: Panel shows what the reader made, and asks for it again every two seconds."""
+"""The page of a viewer: made by Panel when it is opened, and kept up to date by what it asks for.
+
+Every two seconds a page asks for what the reader made last, which is the same for all viewers and
+is sent as it is; so a viewer costs the endpoint one small answer, and no work of its own.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from html import escape
 from typing import Any
 
 from utils.dashboard import figures
-from utils.dashboard.access import HOME, SIGN_IN, SIGN_OUT
+from utils.dashboard.access import HOME, NOW, SIGN_IN, SIGN_OUT
 from utils.dashboard.pages import Page
 from utils.dashboard.reader import PERIOD_S, Reader
+from utils.dashboard.script import SCRIPT
 from utils.dashboard.snapshot import Snapshot
-from utils.dashboard.style import BUTTON, PAGE, PART
+from utils.dashboard.style import PAGE
 from utils.text import LANGUAGES, language, metric_name, tr, using
 
 TAGS = {"pt": "pt-BR", "en": "en"}
 NAMES = {"pt": "Português", "en": "English"}
-SPOKEN_EVERY = 15
-"""The summary for screen readers changes at most every so many refreshes: half a minute."""
-
-_UNFOCUSED = """<script>
-function unfocus(root) {
-  for (const each of root.querySelectorAll('*')) {
-    if (each.hasAttribute('tabindex')) each.tabIndex = -1
-    if (each.shadowRoot) unfocus(each.shadowRoot)
-  }
-}
-setInterval(() => document.querySelectorAll('.picture').forEach(unfocus), 500)
-</script>"""
-"""Bokeh's plots take the focus and do nothing with it; what they show is in the tables, too."""
-
 SECTIONS = ("requests", "latency", "performance", "answers", "drift")
 
 WIDTHS = {
@@ -147,8 +139,9 @@ def _headings() -> dict[str, tuple[str, str]]:
     }
 
 
-def template(snapshot: Snapshot) -> str:
-    """Return the page around its parts, for Panel to fill, in the language in force."""
+def template(snapshot: Snapshot, made: Page) -> str:
+    """Return the page around its plots, for Panel to fill, in the language in force."""
+    parts = {name: html.replace("{", "&#123;") for name, html in made.parts.items()}
     title = tr(
         pt=f"Monitoramento de {snapshot.deployment}", en=f"Monitoring of {snapshot.deployment}"
     )
@@ -159,10 +152,10 @@ def template(snapshot: Snapshot) -> str:
     sections = "".join(
         f'<section aria-labelledby="h-{name}" id="{name}" class="{WIDTHS[name]}">'
         f'<h2 id="h-{name}">{heading}</h2><p class="hint">{hint}</p>'
-        f"{{{{ embed(roots.{name}_finding) }}}}"
+        f'<div data-part="{name}_finding">{parts[f"{name}_finding"]}</div>'
         f'<div class="both"><div class="picture" aria-hidden="true">{_key(name)}'
-        f"{{{{ embed(roots.{name}_plot) }}}}</div>"
-        f"<div>{{{{ embed(roots.{name}_table) }}}}</div></div></section>"
+        f"{{% endraw %}}{{{{ embed(roots.{name}) }}}}{{% raw %}}</div>"
+        f'<div data-part="{name}_table">{parts[f"{name}_table"]}</div></div></section>'
         for name in SECTIONS
         for heading, hint in [_headings()[name]]
     )
@@ -170,12 +163,23 @@ def template(snapshot: Snapshot) -> str:
         "skip": tr(pt="Ir para o conteúdo", en="Skip to the content"),
         "languages": tr(pt="Idioma e sessão", en="Language and session"),
         "out": tr(pt="Sair", en="Sign out"),
+        "lost": tr(
+            pt="O servidor não responde; os números são os últimos que chegaram.",
+            en="The server does not answer; the numbers are the last that came.",
+        ),
         "glance": tr(pt="Em resumo", en="At a glance"),
         "alerts": tr(pt="Alertas", en="Alerts"),
         "alerts_hint": tr(
             pt="O que uma regra acusou, com a evidência e o que fazer primeiro.",
             en="What a rule told, with its evidence and what to do first.",
         ),
+    }
+    about = {
+        "address": f"{NOW}?language={language()}",
+        "shape": made.shape,
+        "version": made.version,
+        "period_ms": int(PERIOD_S * 1_000),
+        "labels": [tr(pt="Pausar", en="Pause"), tr(pt="Continuar", en="Resume")],
     }
     return f"""{{% from macros import embed %}}<!DOCTYPE html>
 <html lang="{TAGS[language()]}"><head>{{% raw %}}{head(title)}{{% endraw %}}
@@ -184,17 +188,21 @@ def template(snapshot: Snapshot) -> str:
 <header><div><h1>{_plain(title)}</h1><p>{_plain(served)}</p>
 <nav aria-label="{said["languages"]}">{languages(HOME)}
 <form method="post" action="{SIGN_OUT}?language={language()}"><button>{said["out"]}</button></form>
-</nav></div></header>{{% endraw %}}
+</nav></div></header>
 <main id="content" tabindex="-1">
-<section class="all" aria-labelledby="h-glance" style="background:none;border:0;padding:0 0 1rem">
+<section class="all plain" aria-labelledby="h-glance">
 <h2 id="h-glance" class="spoken">{said["glance"]}</h2>
-{{{{ embed(roots.cards) }}}}<div class="bar">{{{{ embed(roots.pause) }}}}</div>
-{{{{ embed(roots.status) }}}}</section>
+<p class="trouble" role="alert" id="lost" hidden>{said["lost"]}</p>
+<div data-part="cards">{parts["cards"]}</div>
+<button type="button" id="pause">{about["labels"][0]}</button>
+<p class="spoken" role="status" aria-live="polite" id="status">{escape(made.status)}</p></section>
 <div class="grid"><section class="all" aria-labelledby="h-alerts" id="alerts">
 <h2 id="h-alerts">{said["alerts"]}</h2><p class="hint">{said["alerts_hint"]}</p>
-{{{{ embed(roots.alerts) }}}}</section>
-{sections}</div></main>
-{{{{ plot_script }}}}{{% raw %}}{_UNFOCUSED}{{% endraw %}}</body></html>"""
+<div data-part="alerts">{parts["alerts"]}</div></section>
+{sections}</div></main>{{% endraw %}}
+{{{{ plot_script }}}}
+{{% raw %}}<script type="application/json" id="about">{json.dumps(about)}</script>
+<script>{SCRIPT}</script>{{% endraw %}}</body></html>"""
 
 
 def _key(name: str) -> str:
@@ -227,86 +235,17 @@ def _key(name: str) -> str:
     return f'<p class="key">{items}</p>' if items else ""
 
 
-class View:
-    """What one viewer sees; ``refresh`` brings it up to date, changing only what has changed."""
-
-    def __init__(self, reader: Reader, code: str) -> None:
-        import panel as pn
-
-        self._reader = reader
-        self._language = code
-        self._refreshes = 0
-        made = reader.page(code)
-        self._shown: Page = made
-
-        def part(html: str) -> Any:
-            return pn.pane.HTML(
-                html, stylesheets=[PART], sizing_mode="stretch_width", margin=0, disable_math=True
-            )
-
-        self._parts = {"cards": part(made.cards), "alerts": part(made.alerts)}
-        self._status = part(_spoken(made.status))
-        with using(code):
-            self._plots = self._made_plots(made)
-            labels = (tr(pt="Pausar", en="Pause"), tr(pt="Continuar", en="Resume"))
-            text = template(reader.snapshot)
-        self._pause = pn.widgets.Toggle(
-            label=labels[0], value=False, width=130, margin=(8, 0, 0, 0), stylesheets=[BUTTON]
-        )
-        self._pause.param.watch(lambda event: self._paused(labels), "value")
-        for name in SECTIONS:
-            section = getattr(made, name)
-            self._parts[f"{name}_finding"] = part(section.finding)
-            self._parts[f"{name}_table"] = part(section.table)
-        self.template = pn.Template(text)
-        for name, each in self._parts.items():
-            self.template.add_panel(name, each)
-        for name, plot in self._plots.items():
-            shown = pn.pane.Bokeh(plot.figure, sizing_mode="stretch_width", margin=0)
-            self.template.add_panel(f"{name}_plot", shown)
-        self.template.add_panel("status", self._status)
-        self.template.add_panel("pause", self._pause)
-
-    def _made_plots(self, made: Page) -> dict[str, figures.Plot]:
-        snapshot = self._reader.snapshot
-        is_score = snapshot.answers is not None and snapshot.answers.of == "score"
-        of = tr(pt="escore", en="score") if is_score else tr(pt="previsão", en="prediction")
-        metric = metric_name(snapshot.performance.metric or "mae")
-        return {
-            "requests": figures.requests(made.requests.data),
-            "latency": figures.latency(made.latency.data),
-            "answers": figures.answers(made.answers.data, of=of),
-            "performance": figures.performance(made.performance.data, metric=metric),
-            "drift": figures.drift(made.drift.data),
-        }
-
-    def _paused(self, labels: tuple[str, str]) -> None:
-        self._pause.label = labels[self._pause.value]
-
-    def refresh(self) -> None:
-        """Show what the reader made last, unless the viewer has paused."""
-        import panel as pn
-
-        made, shown = self._reader.page(self._language), self._shown
-        if self._pause.value or made.version == shown.version:
-            return
-        self._refreshes += 1
-        with pn.io.hold():
-            self._parts["cards"].object = made.cards
-            self._parts["alerts"].object = made.alerts
-            if self._refreshes % SPOKEN_EVERY == 0:
-                self._status.object = _spoken(made.status)
-            for name in SECTIONS:
-                new, old = getattr(made, name), getattr(shown, name)
-                self._parts[f"{name}_finding"].object = new.finding
-                self._parts[f"{name}_table"].object = new.table
-                if new.data != old.data:
-                    self._plots[name].show(new.data)
-        self._shown = made
-
-
-def _spoken(text: str) -> str:
-    return f'<p class="spoken" role="status" aria-live="polite">{escape(text)}</p>'
+def _plots(snapshot: Snapshot, made: Page) -> dict[str, Any]:
+    is_score = snapshot.answers is not None and snapshot.answers.of == "score"
+    of = tr(pt="escore", en="score") if is_score else tr(pt="previsão", en="prediction")
+    metric = metric_name(snapshot.performance.metric or "mae")
+    return {
+        "requests": figures.requests(made.data["requests"]),
+        "latency": figures.latency(made.data["latency"]),
+        "answers": figures.answers(made.data["answers"], of=of),
+        "performance": figures.performance(made.data["performance"], metric=metric),
+        "drift": figures.drift(made.data["drift"]),
+    }
 
 
 def view_of(reader: Reader) -> Callable[[], Any]:
@@ -317,8 +256,11 @@ def view_of(reader: Reader) -> Callable[[], Any]:
 
         asked = pn.state.session_args.get("language", [b""])[0].decode("latin-1")
         code = asked if asked in LANGUAGES else LANGUAGES[0]
-        shown = View(reader, code)
-        pn.state.add_periodic_callback(shown.refresh, period=int(PERIOD_S * 1_000))
-        return shown.template
+        made, snapshot = reader.made(code).page, reader.snapshot
+        with using(code):
+            shown = pn.Template(template(snapshot, made))
+            for name, plot in _plots(snapshot, made).items():
+                shown.add_panel(name, pn.pane.Bokeh(plot, sizing_mode="stretch_width", margin=0))
+        return shown
 
     return view
