@@ -210,6 +210,8 @@ def test_an_interruption_stops_the_cell_that_runs(tmp_path):
             str(tmp_path / "out"),
         ],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        # Whoever runs the tests in the background of a shell leaves this signal ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stderr=subprocess.PIPE,
         text=True,
     )
