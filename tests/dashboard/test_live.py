@@ -12,7 +12,7 @@ import httpx
 import pandas as pd
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from tests.dashboard.builders import Fired, line
@@ -373,3 +373,22 @@ def test_the_command_serves_the_page_unless_told_not_to(tmp_path, options, statu
                 assert process.wait(30) == 0
             finally:
                 process.kill()
+
+
+def test_a_server_that_is_told_to_stop_does_not_wait_for_those_who_look():
+    with example_endpoint() as endpoint:
+        app = create_app(endpoint, access_keys={KEY: "owner"})
+        reader = mount(app, endpoint)
+        about = {"Authorization": f"Bearer {KEY}"}
+        with running(app) as url:
+            text = httpx.get(f"{url}/monitoring", headers=about).text
+            token = re.search(r'"token":"([^"]+)"', text)[1]
+            address = url.replace("http", "ws") + "/monitoring/ws"
+            looking = connect(
+                address, subprotocols=["bokeh", token], additional_headers=about, legacy=True
+            )
+            assert "ACK" in looking.recv(timeout=20)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                looking.recv(timeout=20)
+        assert not reader.is_running

@@ -46,12 +46,11 @@ def head(title: str) -> str:
 
 def languages(home: str) -> str:
     """Return links to the page in each language."""
-    links = "".join(
+    return "".join(
         f'<a href="{home}?language={code}" lang="{TAGS[code]}" hreflang="{TAGS[code]}"'
         f"{_current(code)}>{NAMES[code]}</a>"
         for code in LANGUAGES
     )
-    return links
 
 
 def _current(code: str) -> str:
@@ -201,8 +200,13 @@ def template(snapshot: Snapshot, made: Page) -> str:
 <div data-part="alerts">{parts["alerts"]}</div></section>
 {sections}</div></main>{{% endraw %}}
 {{{{ plot_script }}}}
-{{% raw %}}<script type="application/json" id="about">{json.dumps(about)}</script>
+{{% raw %}}<script type="application/json" id="about">{_json(about)}</script>
 <script>{SCRIPT}</script>{{% endraw %}}</body></html>"""
+
+
+def _json(content: Any) -> str:
+    """Return JSON that closes neither the element nor the template that it stands in."""
+    return json.dumps(content).replace("<", "\\u003c").replace("%", "\\u0025")
 
 
 def _key(name: str) -> str:
