@@ -20,7 +20,7 @@ from utils.text import date, metric_name, number, tr
 QUALITY, DRIFT = "quality", "drift"
 PREDICTION_DRIFT, LABEL_DRIFT = "prediction_drift", "label_drift"
 ESTIMATED, REALISED, CALIBRATION = "estimated_performance", "performance", "calibration"
-_BROKEN = ("null_value_rate", "data_type_error_rate", "repeated_share", "duplicate_share")
+BROKEN = ("null_value_rate", "data_type_error_rate", "repeated_share", "duplicate_share")
 _OUTSIDE = ("out_of_bounds_rate", "unseen_rate")
 """Quality that says the data are broken; and what may as well be a world that has grown."""
 
@@ -112,9 +112,9 @@ def _threshold(row: pd.Series) -> float:
 def _action(row: pd.Series, here: pd.DataFrame, *, severity: Severity) -> tuple[Action, str]:
     """Return what to do first, and why, from what else the window shows."""
     alarmed = here[here["alarm"]]
-    is_broken = alarmed["metric"].isin(_BROKEN).any()
+    is_broken = alarmed["metric"].isin(BROKEN).any()
     monitor, metric = row["monitor"], row["metric"]
-    if metric in _BROKEN:
+    if metric in BROKEN:
         return "quarantine", tr(
             pt="Os dados não são o que eram: separe-os antes que um modelo aprenda com eles.",
             en="The data are not what they were: keep them apart before a model learns from them.",

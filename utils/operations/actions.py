@@ -1,0 +1,91 @@
+"""Actions that others ask for: each is taken by one run, and done once.
+
+A request is an event in the stream ``action/<deployment>``: of the function that AWS runs when an
+alarm changes, of a person, of anything that can write to the store. Taking it is an event too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, get_args
+
+from utils.records import Action, VigiaError
+from utils.store import Store
+
+MOST_WAITING = 100
+
+
+class QueueFull(VigiaError):
+    """More requests wait than are taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """An action that somebody outside asks for: an alarm of CloudWatch, a person."""
+
+    id: str
+    action: Action
+    at: datetime
+    body: Mapping[str, Any]
+
+
+def stream_of(deployment: str) -> str:
+    return f"action/{deployment}"
+
+
+def ask(
+    store: Store,
+    deployment: str,
+    action: Action,
+    *,
+    id: str,
+    at: datetime,
+    by: str,
+    reason: str,
+    most_waiting: int = MOST_WAITING,
+) -> bool:
+    """Ask the loop for an action; return whether nobody asked so (``id``) before.
+
+    Raises ``QueueFull`` where ``most_waiting`` wait already, and ``ValueError`` for an action that
+    is none, and for nobody.
+
+    >>> from utils.store.example import NOON, example_store
+    >>> with example_store() as store:
+    ...     about = {"id": "a", "at": NOON, "by": "ana", "reason": "a new route"}
+    ...     [ask(store, "flights", "retrain", **about) for _ in range(2)]
+    [True, False]
+    """
+    if action not in get_args(Action):
+        raise ValueError(f"action={action!r}: must be one of {', '.join(get_args(Action))}")
+    if not by.strip():
+        raise ValueError(f"by={by!r}: must name who asks")
+    waiting = [each.id for each in requests(store, deployment)]
+    if len(waiting) >= most_waiting and id not in waiting:
+        raise QueueFull(
+            f"deployment={deployment!r}: {len(waiting)} requests wait already, and at most "
+            f"{most_waiting} may; is the scheduler running?"
+        )
+    body = {"by": by, "reason": reason, "deployment": deployment, "action": action}
+    return store.record(stream_of(deployment), id, kind=action, at=at, body=body)
+
+
+def requests(store: Store, deployment: str, *, taken_by: str | None = None) -> list[Request]:
+    """Return the requests that wait for a run, or those that one has taken, oldest first."""
+    takers = {e.key: e.body["run"] for e in store.events(f"taken/{deployment}")}
+    return [
+        Request(id=event.key, action=event.kind, at=event.at, body=event.body)
+        for event in store.events(stream_of(deployment))
+        if takers.get(event.key) == taken_by
+    ]
+
+
+def take(store: Store, deployment: str, *, run: str, at: datetime) -> list[Request]:
+    """Take every request that waits, for one run alone; the same run again gets the same ones.
+
+    However many ask for one action, it is done once: what they said goes along.
+    """
+    for each in requests(store, deployment):
+        store.record(f"taken/{deployment}", each.id, kind="taken", at=at, body={"run": run})
+    return requests(store, deployment, taken_by=run)
