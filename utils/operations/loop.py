@@ -357,7 +357,9 @@ class _Acting:
     def _quarantine(self) -> Body:
         name, now = self.plan.deployment, self.run.clock()
         alarms = quarantine.broken(self.measured, start=self.window.start, end=self.window.end)
-        broken, lying = quarantine.broken_spans(alarms), self._lying()
+        broken = quarantine.broken_spans(alarms)
+        # An answer that rests on broken inputs says nothing about the labels beside it.
+        lying = [] if broken else self._lying()
         for span in (*broken, *lying):
             quarantine.put(self.store, name, span, at=now)
         held = {
