@@ -14,9 +14,10 @@ import pandas as pd
 from utils.course.queueing import DAY, ledger_of
 from utils.datasets import credit
 
-REFERENCE_FROM = pd.Timestamp("2024-01-01", tz="UTC")
-CURRENT_FROM = REFERENCE_FROM + 28 * DAY
-"""Four weeks of honest traffic to learn from; then eight in which things happen."""
+CURRENT_FROM = pd.Timestamp("2024-01-29", tz="UTC")
+REFERENCE_DAYS = 84
+REFERENCE_FROM = CURRENT_FROM - REFERENCE_DAYS * DAY
+"""Twelve weeks of honest traffic to learn from; then eight in which things happen."""
 
 DAYS = 56
 FEATURES = list(credit.FEATURES)
@@ -30,7 +31,7 @@ CLIENTS: Mapping[str, float] = {
 """Who may call, and which share of the applications each sends."""
 
 ATTACKER = "store-b"
-"""The client whose key is used by others."""
+"""The client whose key is used by others, unless another is named."""
 
 LIAR = "web"
 """The client that reports false labels."""
@@ -143,12 +144,9 @@ def leaked_key(
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Return requests of a stranger with a client's key: plausible people, at another volume."""
-    return _sent(
-        usual[FEATURES].sample(n, random_state=int(rng.integers(2**31)), ignore_index=True),
-        first,
-        last,
-        ATTACKER,
-    )
+    rows = usual[FEATURES].sample(n, random_state=int(rng.integers(2**31)), ignore_index=True)
+    income = (rows["income_brl"] * rng.normal(1, 0.05, n)).round(2)  # like those seen, and not they
+    return _sent(rows.assign(income_brl=income), first, last, ATTACKER)
 
 
 def poisoned(rows: pd.DataFrame, *, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
@@ -192,13 +190,23 @@ PLAN: tuple[tuple[str, int, int, int, bool], ...] = (
 
 
 def eight_weeks(
-    usual: pd.DataFrame, *, per_day: float, seed: int, scores: Scores, strength: float = 1.0
+    usual: pd.DataFrame,
+    *,
+    per_day: float,
+    seed: int,
+    scores: Scores,
+    strength: float = 1.0,
+    attacker: str = ATTACKER,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return eight weeks of requests in which seven things happen, and their ledger.
 
     ``usual`` are the honest requests before, from which attackers take what they know; ``strength``
-    multiplies how many requests each sends.
+    multiplies how many requests each sends; ``attacker`` is the client whose key they use.
+
+    Raises ``ValueError`` for a client that is not one of ``CLIENTS``.
     """
+    if attacker not in CLIENTS:
+        raise ValueError(f"attacker={attacker!r}: one of {sorted(CLIENTS)} is needed")
     makers = {
         "extraction": extraction,
         "probing": probing,
@@ -214,7 +222,8 @@ def eight_weeks(
         happened.append((kind, first, last, harmful))
         if kind in makers:
             size = max(6, round(n * strength))
-            parts.append(makers[kind](usual, first=first, last=last, n=size, rng=rng))
+            sent = makers[kind](usual, first=first, last=last, n=size, rng=rng)
+            parts.append(sent.assign(client=attacker) if harmful else sent)
     every = pd.concat([each.astype({"label": "Int64"}) for each in parts])
     for kind, first, last, _ in happened:
         if kind == "poisoned_labels":

@@ -13,7 +13,7 @@ _DASHED = {"color": VERMILLION, "linestyle": "--", "linewidth": 1.3}
 
 
 def plot_days(days: pd.DataFrame, *, since: pd.Timestamp, title: str) -> Figure:
-    """Draw by day how long the answered requests took, and below how many were refused.
+    """Draw by day how long requests took, the refused included, and below how many were refused.
 
     ``days`` has ``day``, ``mean_ms``, ``p99_ms``, and ``refused`` with ``refused_low`` and
     ``refused_high``; ``since`` is when something changed.

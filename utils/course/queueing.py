@@ -1,16 +1,19 @@
 """The service of chapter 11: requests that wait for a worker, by a declared mechanism.
 
-Requests come at random, more at noon than at night. Each needs a worker for a while of its own and
-waits, in order of arrival, until one is free. Nothing here is measured on the machine at hand.
+Requests come at random, more in the early afternoon than at night. Each needs a worker for a
+while of its own and waits, in order of arrival, until one is free. Nothing here is measured on the
+machine at hand.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from utils.monitors.infrastructure import trend
 from utils.records import LEDGER_COLUMNS
 
 START = pd.Timestamp("2024-03-04", tz="UTC")
@@ -18,13 +21,13 @@ START = pd.Timestamp("2024-03-04", tz="UTC")
 
 DAY = pd.Timedelta(1, "D")
 _SLOTS = 96
-OK, REFUSED, TIMED_OUT = 200, 503, 504
+OK, REFUSED = 200, 503
 
 
 def arrivals(
     *, start: pd.Timestamp, days: int, per_day: float, rng: np.random.Generator
 ) -> pd.DatetimeIndex:
-    """Return when requests come: at random, at noon some seven times as many as at night.
+    """Return when requests come: at random, at 14h some seven times as many as at night.
 
     At weekends six tenths as many.
 
@@ -108,12 +111,14 @@ def memory_samples(
     days: int,
     leak_mb_per_day: float,
     leak_from: int = 0,
+    most_mb: float = np.inf,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Return the memory of a process, in bytes, read every half an hour.
 
     It has 900 MB; the garbage of requests piles up to 250 MB and is collected every few hours; what
-    leaks is never collected. ``leak_from`` is the day on which the leak begins.
+    leaks is never collected. ``leak_from`` is the day on which the leak begins; what grows to
+    ``most_mb`` and stays there is a cache that fills, and no leak.
 
     >>> calm = memory_samples(start=START, days=2, leak_mb_per_day=0.0,
     ...                       rng=np.random.default_rng(0))
@@ -127,9 +132,88 @@ def memory_samples(
     last = np.searchsorted(ends, np.arange(n), side="right")
     begun = np.concatenate([[0], ends])[last]
     garbage = 250e6 * (np.arange(n) - begun) / period[last]
-    leaked = leak_mb_per_day * 1e6 * np.maximum(np.arange(n) / 48 - leak_from, 0)
+    leaked = 1e6 * np.clip(leak_mb_per_day * (np.arange(n) / 48 - leak_from), 0, most_mb)
     noise = rng.normal(0, 8e6, size=n)
     return pd.DataFrame({"sampled_at": when, "memory_bytes": 920e6 + garbage + leaked + noise})
+
+
+LIFE_DAYS, GROWS_FROM, CACHE_DAYS = 56, 14, 10
+"""How long a process lives, from which day something grows in it, and how long a cache fills."""
+
+
+def lives(
+    kinds: Sequence[str], *, mb_per_day: float, rng: np.random.Generator
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the memory of processes that live eight weeks, one after the other, and their ledger.
+
+    Each of ``kinds`` is ``"calm"``, ``"leak"`` (from the third week to its end) or ``"cache"``
+    (which fills in ten days and stays full: harmless). The samples have a column ``life``.
+
+    Raises ``ValueError`` for another kind.
+
+    >>> samples, ledger = lives(["calm", "leak"], mb_per_day=15.0, rng=np.random.default_rng(0))
+    >>> samples["life"].nunique(), ledger["kind"].tolist()
+    (2, ['leak'])
+    """
+    found, happened = [], []
+    for life, kind in enumerate(kinds):
+        if kind not in ("calm", "leak", "cache"):
+            raise ValueError(f"kinds: {kind!r}; each is 'calm', 'leak' or 'cache'")
+        born = START + life * LIFE_DAYS * DAY
+        samples = memory_samples(
+            start=born,
+            days=LIFE_DAYS,
+            leak_mb_per_day=0.0 if kind == "calm" else mb_per_day,
+            leak_from=GROWS_FROM,
+            most_mb=mb_per_day * CACHE_DAYS if kind == "cache" else np.inf,
+            rng=rng,
+        )
+        found.append(samples.assign(life=life))
+        if kind != "calm":
+            grows = LIFE_DAYS - GROWS_FROM if kind == "leak" else CACHE_DAYS
+            since = born + GROWS_FROM * DAY
+            happened.append((kind, since, since + grows * DAY, kind == "leak"))
+    return pd.concat(found, ignore_index=True), ledger_of(happened)
+
+
+def rising(samples: pd.DataFrame, *, days: int) -> pd.DataFrame:
+    """Return for each day whether the memory rose over the last ``days`` of its process's life.
+
+    It alarms where the whole 95% interval of the trend of the daily medians is above zero. The
+    first days of a life have no trend yet. Columns: those of a window, ``value`` and ``low`` in
+    bytes a day, ``alarm``.
+
+    >>> samples, _ = lives(["leak"], mb_per_day=60.0, rng=np.random.default_rng(0))
+    >>> bool(rising(samples, days=7)["alarm"].iloc[-1])
+    True
+    """
+    rows = []
+    day = samples["sampled_at"].dt.floor("1D")
+    for _, medians in samples.groupby(["life", day])["memory_bytes"].median().groupby("life"):
+        for last in range(1, len(medians) + 1):
+            seen = medians.to_numpy()[max(last - days, 0) : last]
+            value, low = np.nan, np.nan
+            if len(seen) == days:
+                value, low, _ = trend(np.arange(days), seen)
+            rows.append((medians.index[last - 1][1], value, low, low > 0))
+    table = pd.DataFrame(rows, columns=["window_start", "value", "low", "alarm"])
+    return table.assign(window_end=table["window_start"] + DAY)
+
+
+def above(samples: pd.DataFrame, *, limit_bytes: float) -> pd.DataFrame:
+    """Return for each day whether any reading was above a limit: the customary alarm.
+
+    >>> samples, _ = lives(["calm"], mb_per_day=0.0, rng=np.random.default_rng(0))
+    >>> int(above(samples, limit_bytes=2e9)["alarm"].sum())
+    0
+    """
+    most = samples.groupby(samples["sampled_at"].dt.floor("1D"))["memory_bytes"].max()
+    table = most.rename_axis("window_start").rename("value").reset_index()
+    return table.assign(
+        window_end=table["window_start"] + DAY,
+        threshold_high=limit_bytes,
+        alarm=table["value"] > limit_bytes,
+    )
 
 
 def ledger_of(rows: list[tuple[str, pd.Timestamp, pd.Timestamp, bool]]) -> pd.DataFrame:

@@ -303,10 +303,9 @@ QUIZ = [
     Question(
         name="idle",
         asks=both(
-            pt="A CPU está em 30% na média do dia, e as requisições do meio-dia esperam segundos. "
+            pt="A CPU está em 30% na média do dia, e as requisições das 14h esperam segundos. "
             "Por quê?",
-            en="The CPU is at 30% on the day's average, and requests at noon wait for seconds. "
-            "Why?",
+            en="The CPU is at 30% on the day's average, and requests at 14h wait for seconds. Why?",
         ),
         options=[
             Option(
@@ -315,8 +314,8 @@ QUIZ = [
                     en="Waiting grows with how busy the peak is, and the mean includes the night.",
                 ),
                 why=both(
-                    pt="Perto de todos ocupados, a fila cresce sem proporção.",
-                    en="Near all busy, the queue grows out of all proportion.",
+                    pt="Quando quase todos estão ocupados, a fila cresce sem proporção.",
+                    en="When nearly all are busy, the queue grows out of all proportion.",
                 ),
                 right=True,
             ),
@@ -357,7 +356,7 @@ QUIZ = [
             ),
             Option(
                 text=both(
-                    pt="Quase nada: todos os CPFs cabem numa tentativa de minutos.",
+                    pt="Quase nada: todos os CPFs podem ser testados em minutos.",
                     en="Next to nothing: all CPFs can be tried in minutes.",
                 ),
                 why=both(
