@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from tests.course.running import ran
+from tests.course.running import ran_once
 from utils.course import NOTEBOOKS, ROOT, builder, drift_plots, drifting
 from utils.datasets import credit
 from utils.monitors.scoreboard import Prices, scoreboard
@@ -13,25 +13,17 @@ from utils.text import LANGUAGES, using
 
 SOURCE = NOTEBOOKS / "09_drift.ipynb"
 
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    """Run the chapter with other parameters: what its titles say is asserted in it."""
-    with pytest.MonkeyPatch.context() as patch, using("en"):
-        patch.setenv("VIGIA_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
-        names = ran(
-            SOURCE,
-            seed=7,
-            per_day=100,
-            loud="population_cut",
-            silent="concept_drift_gradual",
-            strength=0.8,
-            window_days=14,
-            false_alarms_per_year=1.0,
-            harmful_window_price=5.0,
-        )
-        yield names
-    plt.close("all")
+other = ran_once(
+    SOURCE,
+    seed=7,
+    per_day=100,
+    loud="population_cut",
+    silent="concept_drift_gradual",
+    strength=0.8,
+    window_days=14,
+    false_alarms_per_year=1.0,
+    harmful_window_price=5.0,
+)
 
 
 @pytest.fixture(scope="module")

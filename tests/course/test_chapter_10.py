@@ -5,30 +5,21 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from tests.course.running import ran
+from tests.course.running import ran_once
 from utils.course import NOTEBOOKS, fair, fair_plots
 from utils.datasets import credit
-from utils.text import using
 
 SOURCE = NOTEBOOKS / "10_fairness_and_attribution.ipynb"
 
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    """Run the chapter with other parameters: what its titles say is asserted in it."""
-    with pytest.MonkeyPatch.context() as patch, using("en"):
-        patch.setenv("VIGIA_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
-        names = ran(
-            SOURCE,
-            seed=7,
-            per_day=100,
-            scenario="northeast",
-            false_alarms_per_year=1.0,
-            lottery_share=0.1,
-            explained_rows=40,
-        )
-        yield names
-    plt.close("all")
+other = ran_once(
+    SOURCE,
+    seed=7,
+    per_day=100,
+    scenario="northeast",
+    false_alarms_per_year=1.0,
+    lottery_share=0.1,
+    explained_rows=40,
+)
 
 
 @pytest.fixture(scope="module")

@@ -3,36 +3,26 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
-from tests.course.running import ran
+from tests.course.running import ran_once
 from utils.course import NOTEBOOKS, attacks, queueing
 from utils.monitors.sizing import slow_share
-from utils.text import using
 
 SOURCE = NOTEBOOKS / "11_infrastructure_and_security.ipynb"
 
-
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    """Run the chapter with other parameters: what its titles say is asserted in it."""
-    with pytest.MonkeyPatch.context() as patch, using("en"):
-        patch.setenv("VIGIA_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
-        names = ran(
-            SOURCE,
-            seed=7,
-            requests_per_day=36_000,
-            mean_service_ms=780.0,
-            target_ms=3400.0,
-            hourly_price_brl=2.4,
-            window_days=10,
-            per_day=130,
-            scenario="store-a",
-            strength=1.2,
-            false_alarms_per_year=8.0,
-        )
-        yield names
-    plt.close("all")
+other = ran_once(
+    SOURCE,
+    seed=7,
+    requests_per_day=36_000,
+    mean_service_ms=780.0,
+    target_ms=3400.0,
+    hourly_price_brl=2.4,
+    window_days=10,
+    per_day=130,
+    scenario="store-a",
+    strength=1.2,
+    false_alarms_per_year=8.0,
+)
 
 
 @pytest.fixture(scope="module")
