@@ -75,8 +75,6 @@ def test_an_event_that_cannot_be_kept_is_refused_by_name(store, wrong, said):
 
 
 def test_of_many_who_write_one_event_at_once_one_is_told_that_it_is_new(store, store_url):
-    if store_url == "sqlite://":
-        pytest.skip("a store in memory has one connection")
     new = []
 
     def write(number):
@@ -92,8 +90,6 @@ def test_of_many_who_write_one_event_at_once_one_is_told_that_it_is_new(store, s
 
 
 def test_events_are_there_after_the_store_was_closed(store, store_url):
-    if store_url == "sqlite://":
-        pytest.skip("a store in memory is gone when it is closed")
     store.record("run/1", "k", kind="k", at=NOON, body={"a": [1, None]})
     with open_store(store_url) as again:
         assert again.events("run/1")[0].body == {"a": [1, None]}
