@@ -117,10 +117,13 @@ def evaluate(
         raise ValueError(f"clear_after={clear_after!r}: must be at least 1")
     stream, known = stream_of(deployment), named(rules)
     new = []
-    book = _episodes(store.events(stream))
+    events = store.events(stream)
+    book, written = _episodes(events), {each.key for each in events}
     for rule, line, rows in by_line(judged(rules, table)):
         before = book.get((rule, line), [])
         for key, kind, body in _happened(known[rule], line, rows, before, clear_after=clear_after):
+            if key in written:
+                continue
             if store.record(stream, key, kind=kind, at=at, body=body) and kind == "fired":
                 new.append(key)
     found = {each.id: each for each in alerts(store, deployment, at=at)}

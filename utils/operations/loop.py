@@ -328,7 +328,9 @@ class _Acting:
 
     def _alert(self) -> Body:
         name, now = self.plan.deployment, self.run.clock()
-        table = self.store.measurements(name)
+        before = max((each.persistence for each in self.plan.rules), default=1)
+        length = self.window.end - self.window.start
+        table = self.store.measurements(name, start=self.window.start - before * length)
         new = alerting.evaluate(self.store, name, self.plan.rules, table, at=now)
         if self.plan.channels:
             notifications.tell(

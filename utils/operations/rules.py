@@ -148,13 +148,22 @@ def _judged(rule: AlertRule, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _persistent(rows: pd.DataFrame, persistence: int) -> np.ndarray:
-    """Return where a line is outside in so many known windows in a row, this one included."""
-    told = rows[rows["known"]]
-    so_far = told["outside"].astype(int).groupby([told[name] for name in LINE], sort=False)
-    in_a_row = so_far.rolling(persistence).sum().droplevel(list(range(len(LINE))))
-    alarm = pd.Series(False, index=rows.index)
-    alarm.loc[in_a_row.index] = in_a_row.eq(persistence)
-    return alarm.to_numpy()
+    """Return where a line is outside in so many known windows in a row, this one included.
+
+    The rows are in order of line and time.
+    """
+    known = rows["known"].to_numpy()
+    told = rows[known]
+    outside, place = told["outside"].to_numpy(), np.arange(len(told))
+    begins = np.zeros(len(told), dtype=bool)
+    for name in LINE:
+        values = told[name].to_numpy()
+        begins[1:] |= values[1:] != values[:-1]
+    # The last place before the windows in a row: one that is quiet, or the one before the line.
+    before = np.maximum.accumulate(np.where(outside, np.where(begins, place - 1, -1), place))
+    alarm = np.zeros(len(rows), dtype=bool)
+    alarm[known] = place - before >= persistence
+    return alarm
 
 
 def by_line(found: pd.DataFrame) -> Iterator[tuple[str, tuple[str, ...], pd.DataFrame]]:
