@@ -177,18 +177,18 @@ def test_honest_clients_have_their_shares_and_retry_a_little(usual):
     assert 0.002 < again < 0.03
 
 
-@pytest.mark.parametrize("name", ["extraction", "probing", "replay", "leaked_key"])
+@pytest.mark.parametrize("name", attacks.ATTACKS)
 def test_an_attacker_sends_in_its_time_with_one_key_and_no_labels(usual, name):
     first, last = attacks.CURRENT_FROM, attacks.CURRENT_FROM + queueing.DAY
-    sent = getattr(attacks, name)(usual, first=first, last=last, n=60, rng=np.random.default_rng(2))
+    inputs = attacks.ATTACKS[name](usual, n=60, rng=np.random.default_rng(2))
+    sent = attacks.sent(inputs, first=first, last=last, client=attacks.ATTACKER)
     assert sent["event_time"].between(first, last, inclusive="left").all() and len(sent) == 60
     assert set(sent["client"]) == {attacks.ATTACKER} and sent["label"].isna().all()
     assert sent[attacks.FEATURES].notna().all(axis=None)
 
 
 def test_a_leaked_key_brings_people_like_those_seen_and_not_they(usual):
-    about = {"first": attacks.CURRENT_FROM, "last": attacks.CURRENT_FROM + queueing.DAY, "n": 200}
-    sent = attacks.leaked_key(usual, **about, rng=np.random.default_rng(2))
+    sent = attacks.leaked_key(usual, n=200, rng=np.random.default_rng(2))
     assert sent["income_brl"].median() == pytest.approx(usual["income_brl"].median(), rel=0.15)
     seen = set(usual[attacks.FEATURES].itertuples(index=False, name=None))
     assert not seen & set(sent[attacks.FEATURES].itertuples(index=False, name=None))
@@ -205,14 +205,13 @@ def test_attackers_use_the_key_of_whom_they_are_told_and_no_stranger_has_one(usu
 
 
 def test_each_attack_is_of_its_own_making(usual):
-    about = {"first": attacks.CURRENT_FROM, "last": attacks.CURRENT_FROM + queueing.DAY, "n": 300}
-    rng = np.random.default_rng(2)
-    probed = attacks.probing(usual, **about, rng=rng)
+    about = {"n": 300, "rng": np.random.default_rng(2)}
+    probed = attacks.probing(usual, **about)
     assert probed[attacks.FEATURES].nunique().drop("income_brl").eq(1).all()
     assert probed["income_brl"].is_monotonic_increasing
-    replayed = attacks.replay(usual, **about, rng=rng)
+    replayed = attacks.replay(usual, **about)
     assert len(replayed.drop_duplicates(attacks.FEATURES)) <= 3
-    copied = attacks.extraction(usual, **about, rng=rng)
+    copied = attacks.extraction(usual, **about)
     assert copied["income_brl"].skew() < 0.3 < usual["income_brl"].skew()
 
 

@@ -79,21 +79,8 @@ def answered(rows: pd.DataFrame, scores: Scores) -> pd.DataFrame:
 # ------------------------------------------------------------------------------- the attacks
 
 
-def _sent(rows: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, client: str) -> pd.DataFrame:
-    """Return rows as one client sends them, evenly from a moment to another."""
-    times = pd.date_range(first, last, len(rows) + 1, inclusive="left").as_unit("us")
-    return rows.assign(event_time=times, client=client, label=pd.NA)
-
-
-def extraction(
-    usual: pd.DataFrame,
-    *,
-    first: pd.Timestamp,
-    last: pd.Timestamp,
-    n: int,
-    rng: np.random.Generator,
-) -> pd.DataFrame:
-    """Return requests of somebody who copies the model: inputs spread evenly over the ranges.
+def extraction(usual: pd.DataFrame, *, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return inputs of somebody who copies the model: spread evenly over the ranges.
 
     Every answer is a row to train a copy on.
     """
@@ -104,49 +91,52 @@ def extraction(
         for name in FEATURES
     }
     made["term_months"] = rng.choice(usual["term_months"].unique(), size=n)
-    return _sent(pd.DataFrame(made), first, last, ATTACKER)
+    return pd.DataFrame(made)
 
 
-def probing(
-    usual: pd.DataFrame,
-    *,
-    first: pd.Timestamp,
-    last: pd.Timestamp,
-    n: int,
-    rng: np.random.Generator,
-) -> pd.DataFrame:
-    """Return requests that feel for the boundary: one applicant, one input turned step by step."""
-    one = usual[FEATURES].sample(1, random_state=int(rng.integers(2**31)))
+def probing(usual: pd.DataFrame, *, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return inputs that feel for the boundary: one applicant, one input turned step by step."""
+    one = _drawn(usual, n=1, rng=rng)[FEATURES]
     rows = pd.concat([one] * n, ignore_index=True)
-    return _sent(rows.assign(income_brl=np.linspace(900, 6000, n).round(2)), first, last, ATTACKER)
+    return rows.assign(income_brl=np.linspace(900, 6000, n).round(2))
 
 
-def replay(
-    usual: pd.DataFrame,
-    *,
-    first: pd.Timestamp,
-    last: pd.Timestamp,
-    n: int,
-    rng: np.random.Generator,
+def replay(usual: pd.DataFrame, *, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return inputs seen on the wire and sent again, unchanged: three that got a yes, in turn."""
+    three = _drawn(usual[usual["prediction"] == 1], n=3, rng=rng)[FEATURES]
+    return pd.concat([three] * (n // 3), ignore_index=True)
+
+
+def leaked_key(usual: pd.DataFrame, *, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return inputs of a stranger with a client's key: plausible people, at another volume."""
+    return _alike(usual, n=n, rng=rng)[FEATURES]
+
+
+ATTACKS = {
+    "extraction": extraction,
+    "probing": probing,
+    "replay": replay,
+    "leaked_key": leaked_key,
+}
+"""What inputs each attack sends: so many, made from what is known of the usual ones."""
+
+
+def sent(
+    inputs: pd.DataFrame, *, first: pd.Timestamp, last: pd.Timestamp, client: str
 ) -> pd.DataFrame:
-    """Return requests seen on the wire and sent again, unchanged: those that got a yes."""
-    granted = usual[usual["prediction"] == 1]
-    one = granted[FEATURES].sample(3, random_state=int(rng.integers(2**31)))
-    return _sent(pd.concat([one] * (n // 3), ignore_index=True), first, last, ATTACKER)
+    """Return inputs as one client sends them, evenly from a moment to another; no label follows."""
+    times = pd.date_range(first, last, len(inputs) + 1, inclusive="left").as_unit("us")
+    return inputs.assign(event_time=times, client=client, label=pd.NA)
 
 
-def leaked_key(
-    usual: pd.DataFrame,
-    *,
-    first: pd.Timestamp,
-    last: pd.Timestamp,
-    n: int,
-    rng: np.random.Generator,
-) -> pd.DataFrame:
-    """Return requests of a stranger with a client's key: plausible people, at another volume."""
-    rows = usual[FEATURES].sample(n, random_state=int(rng.integers(2**31)), ignore_index=True)
-    income = (rows["income_brl"] * rng.normal(1, 0.05, n)).round(2)  # like those seen, and not they
-    return _sent(rows.assign(income_brl=income), first, last, ATTACKER)
+def _drawn(rows: pd.DataFrame, *, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    return rows.sample(n, random_state=int(rng.integers(2**31)), ignore_index=True)
+
+
+def _alike(usual: pd.DataFrame, *, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Return people like those seen, and not they: each with an income a little different."""
+    rows = _drawn(usual, n=n, rng=rng)
+    return rows.assign(income_brl=(rows["income_brl"] * rng.normal(1, 0.05, n)).round(2))
 
 
 def poisoned(rows: pd.DataFrame, *, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
@@ -168,12 +158,9 @@ def campaign(
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Return requests of a harmless campaign: honest people, more of them, through the app."""
-    rows = usual.sample(n, random_state=int(rng.integers(2**31)), ignore_index=True)
-    jitter = rng.normal(1, 0.05, n)
-    rows = rows.assign(income_brl=(rows["income_brl"] * jitter).round(2))
-    times = first + pd.to_timedelta(
-        np.sort(rng.random(n)) * ((last - first) / pd.Timedelta("1us")), unit="us"
-    )
+    rows = _alike(usual, n=n, rng=rng)
+    after = np.sort(rng.random(n)) * ((last - first) / pd.Timedelta("1us"))
+    times = first + pd.to_timedelta(after, unit="us")
     return rows[[*FEATURES, "label"]].assign(event_time=times.as_unit("us"), client="app")
 
 
@@ -207,23 +194,18 @@ def eight_weeks(
     """
     if attacker not in CLIENTS:
         raise ValueError(f"attacker={attacker!r}: one of {sorted(CLIENTS)} is needed")
-    makers = {
-        "extraction": extraction,
-        "probing": probing,
-        "replay": replay,
-        "leaked_key": leaked_key,
-        "campaign": campaign,
-    }
     rows = honest(CURRENT_FROM, days=DAYS, per_day=per_day, seed=seed, scores=scores)
     rng = np.random.default_rng([seed, 11])
     parts, happened = [rows], []
     for kind, day, days, n, harmful in PLAN:
         first, last = CURRENT_FROM + day * DAY, CURRENT_FROM + (day + days) * DAY
         happened.append((kind, first, last, harmful))
-        if kind in makers:
-            size = max(6, round(n * strength))
-            sent = makers[kind](usual, first=first, last=last, n=size, rng=rng)
-            parts.append(sent.assign(client=attacker) if harmful else sent)
+        size = max(6, round(n * strength))
+        if kind in ATTACKS:
+            inputs = ATTACKS[kind](usual, n=size, rng=rng)
+            parts.append(sent(inputs, first=first, last=last, client=attacker))
+        elif kind == "campaign":
+            parts.append(campaign(usual, first=first, last=last, n=size, rng=rng))
     every = pd.concat([each.astype({"label": "Int64"}) for each in parts])
     for kind, first, last, _ in happened:
         if kind == "poisoned_labels":
