@@ -121,6 +121,8 @@ def evaluate(
     book, written = _episodes(events), {each.key for each in events}
     for rule, line, rows in by_line(judged(rules, table)):
         before = book.get((rule, line), [])
+        if not (before or rows["outside"].any()):
+            continue
         for key, kind, body in _happened(known[rule], line, rows, before, clear_after=clear_after):
             if key in written:
                 continue

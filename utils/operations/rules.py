@@ -117,6 +117,7 @@ def judged(rules: Sequence[AlertRule], table: pd.DataFrame) -> pd.DataFrame:
     >>> judged([rule], table)["alarm"].tolist()
     [False, False, True]
     """
+    table = table.sort_values([*LINE, "window_start"])
     parts = [_judged(rule, table) for rule in rules]
     columns = ["rule", *LINE, "window_start", "window_end", "value", "low", "high"]
     columns += ["known", "outside", "alarm"]
@@ -126,6 +127,7 @@ def judged(rules: Sequence[AlertRule], table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judged(rule: AlertRule, table: pd.DataFrame) -> pd.DataFrame:
+    """Return what a rule says of a table that is in order of line and time."""
     length = windows.length(rule.window, argument="window")
     there = (table["metric"] == rule.metric) & (
         table["window_end"] - table["window_start"] == length
@@ -133,7 +135,7 @@ def _judged(rule: AlertRule, table: pd.DataFrame) -> pd.DataFrame:
     for name in ("monitor", "feature", "group"):
         if getattr(rule, name):
             there &= table[name] == getattr(rule, name)
-    rows = table[there].sort_values([*LINE, "window_start"], ignore_index=True)
+    rows = table[there].reset_index(drop=True)
     if rule.false_alarms_per_year is None:
         low = np.full(len(rows), np.nan if rule.low is None else rule.low)
         high = np.full(len(rows), np.nan if rule.high is None else rule.high)
@@ -167,9 +169,9 @@ def _persistent(rows: pd.DataFrame, persistence: int) -> np.ndarray:
 
 
 def by_line(found: pd.DataFrame) -> Iterator[tuple[str, tuple[str, ...], pd.DataFrame]]:
-    """Yield each rule's name, the line, and what was judged of it, in order of time."""
+    """Yield each rule's name, the line, and what was judged of it, in the order of ``found``."""
     for (rule, *line), rows in found.groupby(["rule", *LINE], sort=False):
-        yield rule, tuple(line), rows.sort_values("window_start")
+        yield rule, tuple(line), rows
 
 
 def named(rules: Iterable[AlertRule]) -> dict[str, AlertRule]:
