@@ -3,10 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
 from tests.course.running import ran_once
-from utils.course import NOTEBOOKS, fair, fair_plots
+from utils.course import NOTEBOOKS, fair
 from utils.datasets import credit
 
 SOURCE = NOTEBOOKS / "10_fairness_and_attribution.ipynb"
@@ -159,14 +158,3 @@ def test_an_incident_that_no_window_sees_is_named():
     )
     with pytest.raises(ValueError, match="shares: no window starts within 'a' from 2024-01-08"):
         fair.reasons_moved(ledger, year, year)
-
-
-def test_dots_keep_the_order_of_rows_and_series():
-    table = pd.DataFrame(
-        [(r, s, 0.5, 0.4, 0.6) for r in "ba" for s in "yx"],
-        columns=["row", "series", "value", "low", "high"],
-    )
-    ax = fair_plots.plot_dots(table, title="t", xlabel="x", zero=True)
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["b", "a"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["y", "x"]
-    plt.close(ax.figure)

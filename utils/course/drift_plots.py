@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from utils.monitors.scoreboard import ALWAYS, NEVER
+from utils.course.shared_plots import percents
 from utils.plots import GREY, LOOKS, VERMILLION, style
 from utils.text import metric_name, number, percent, tr
 
@@ -48,7 +48,7 @@ def plot_pair(
             side.plot(place, row.value, **look)
         side.set_xticks(range(len(right)), right.index)
         side.set_xlim(-0.6, len(right) - 0.4)
-        side.yaxis.set_major_formatter(_percents())
+        side.yaxis.set_major_formatter(percents())
         side.set_ylabel(metric_name("accuracy"))
         side.set_xlabel(tr(pt="mês · cinza: referência", en="month · grey: reference"))
     return fig
@@ -184,54 +184,7 @@ def plot_foretold(
             ax.set_title(names.get(name, name), fontsize=11, fontweight="normal")
             ax.set_xticks(at[::2], [f"{2 * each}" for each in at[::2]])
             ax.set_xlabel(tr(pt="semanas do ano · faixa: 95%", en="weeks of the year · band: 95%"))
-            ax.yaxis.set_major_formatter(_percents())
+            ax.yaxis.set_major_formatter(percents())
         axes[0].set_ylabel(metric_name("accuracy"))
         axes[0].legend(loc="lower left")
     return fig
-
-
-def plot_scoreboard(board: pd.DataFrame, *, title: str) -> Axes:
-    """Draw what each rule noticed, and how often it cried wolf: the best is top left."""
-    with style():
-        ax = plt.figure(figsize=(8.0, 4.3)).subplots()
-        ax.set_title(title)
-        names = {
-            NEVER: tr(pt="nunca alarmar", en="never alarm"),
-            ALWAYS: tr(pt="sempre alarmar", en="always alarm"),
-        }
-        ends = {NEVER, ALWAYS}
-        looks = iter(LOOKS)
-        for row in board.itertuples():
-            look = {"color": GREY, "marker": "P"} if row.rule in ends else next(looks)
-            color = look["color"]
-            x, y = row.false_alarms_per_100, row.detected
-            ax.vlines(x, row.detected_low, row.detected_high, color=color, linewidth=1)
-            ax.hlines(
-                y,
-                row.false_alarms_per_100_low,
-                row.false_alarms_per_100_high,
-                color=color,
-                alpha=0.45,
-            )
-            ax.plot(
-                x,
-                y,
-                **look | {"linestyle": "", "markersize": 8},
-                label=names.get(row.rule, row.rule),
-                clip_on=False,
-            )
-        ax.set(xlim=(-3, 103), ylim=(-0.03, 1.05))
-        ax.yaxis.set_major_formatter(_percents())
-        ax.set_ylabel(tr(pt="incidentes nocivos notados", en="harmful incidents noticed"))
-        ax.set_xlabel(
-            tr(
-                pt="alarmes falsos em cem janelas quietas · traços: intervalos de 95%",
-                en="false alarms in a hundred quiet windows · bars: 95% intervals",
-            )
-        )
-        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return ax
-
-
-def _percents() -> FuncFormatter:
-    return FuncFormatter(lambda share, _: percent(round(share, 10)))

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from utils.course.shared_plots import percents
 from utils.plots import GREY, LOOKS, VERMILLION, style
-from utils.text import number, percent, tr
+from utils.text import number, tr
 
 _DASHED = {"color": VERMILLION, "linestyle": "--", "linewidth": 1.3}
 
@@ -37,7 +38,7 @@ def plot_days(days: pd.DataFrame, *, since: pd.Timestamp, title: str) -> Figure:
         below.plot(days["day"], days["refused"], **look)
         below.set_ylabel(tr(pt="recusadas", en="refused"))
         below.set_ylim(bottom=0)
-        below.yaxis.set_major_formatter(_percents())
+        below.yaxis.set_major_formatter(percents())
         ticks = days["day"].iloc[::2]
         below.set_xticks(ticks, [str(day.day) for day in ticks])
         below.set_xlabel(
@@ -74,7 +75,7 @@ def plot_waiting(curves: pd.DataFrame, *, title: str) -> Axes:
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 3))))
         ax.yaxis.set_minor_locator(NullLocator())
         ax.set_yticks([2, 3, 5, 10, 20, 40])
-        ax.xaxis.set_major_formatter(_percents())
+        ax.xaxis.set_major_formatter(percents())
         ax.set_xlabel(
             tr(
                 pt="parcela do tempo em que os trabalhadores estão ocupados",
@@ -162,7 +163,3 @@ def plot_signs(signs: pd.DataFrame, ledger: pd.DataFrame, *, title: str) -> Axes
             )
         )
     return ax
-
-
-def _percents() -> FuncFormatter:
-    return FuncFormatter(lambda share, _: percent(round(share, 10)))
