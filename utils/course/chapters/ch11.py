@@ -223,7 +223,7 @@ CROWD = Exercise(
             example=lambda: lambda frame, columns: frame.groupby(columns).size().min(),
             says=both(
                 pt="quem não tem a idade sumiu da conta, e está sozinho: `groupby` descarta os "
-                "ausentes se você não pedir o contrário.",
+                "valores ausentes se você não pedir o contrário.",
                 en="who has no age dropped out, and is alone: `groupby` drops the missing unless "
                 "told not to.",
             ),
@@ -255,7 +255,8 @@ CROWD = Exercise(
             en="Group by the columns and count the rows of each group.",
         ),
         both(
-            pt="O menor tamanho; com `dropna=False`, para que os ausentes sejam um grupo também.",
+            pt="O menor tamanho; com `dropna=False`, para que os valores ausentes sejam um grupo "
+            "também.",
             en="The least size; with `dropna=False`, so that the missing are a group too.",
         ),
     ],
