@@ -118,11 +118,17 @@ def _prepare(app, endpoint, *, monitoring: bool) -> None:
     app.state.routes.metrics.registry.register(ModelCollector(endpoint.store))
     if monitoring:
         from utils.dashboard.mounting import mount
+        from utils.operations import runbooks
         from utils.operations.alerting import alerts
         from utils.records import utc_now
 
         name = endpoint.deployment.name
-        mount(app, endpoint, alerts=lambda: alerts(endpoint.store, name, at=utc_now()))
+        mount(
+            app,
+            endpoint,
+            alerts=lambda: alerts(endpoint.store, name, at=utc_now()),
+            runbooks=runbooks.pages(),
+        )
 
 
 def _transform(chosen: argparse.Namespace) -> int:

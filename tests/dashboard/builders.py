@@ -22,7 +22,7 @@ class Fired:
     severity: str = "critical"
     action: str = "roll back"
     owner: str = "tower"
-    runbook: str = "runbooks/error-rose.md"
+    runbook: str = "rose.md"
     since: datetime = NOON
     last_seen: datetime = NOON
     acknowledged_by: str = ""

@@ -95,7 +95,7 @@ def asked(sessions, path, *, kind="http", method="GET", body=b"", scheme="http",
     guard = Guard(
         inner,
         sessions=sessions,
-        form=lambda is_wrong: f"form, wrong: {is_wrong}",
+        form=lambda is_wrong, to: f"form, wrong: {is_wrong}{to}",
         on_left=lambda: left.append(1),
     )
     address, _, query = path.partition("?")
@@ -202,6 +202,42 @@ def test_the_form_of_another_site_is_refused(sessions, path, origin):
     assert sessions.client_of(given.removeprefix(f"{COOKIE}=")) == "owner"
 
 
+RUNBOOK = "/monitoring/runbooks/en/drift.md"
+
+
+def test_a_runbook_is_behind_the_key_and_the_form_leads_to_it(sessions):
+    status, _, text = answer(asked(sessions, RUNBOOK))
+    assert (status, text) == (401, f"form, wrong: False{RUNBOOK}")
+    assert answer(asked(sessions, RUNBOOK, cookie=cookie(sessions)))[2] == "inside"
+    form = f"/monitoring/sign-in?language=en&to={RUNBOOK}"
+    status, headers, _ = answer(
+        asked(sessions, form, method="POST", body=b"access_key=a+secret", origin="http://here:1")
+    )
+    assert (status, headers["location"]) == (303, RUNBOOK)
+    status, _, text = answer(asked(sessions, form, method="POST", body=b"access_key=a+guess"))
+    assert (status, text) == (401, f"form, wrong: True{RUNBOOK}")
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "http://elsewhere/monitoring/runbooks/en/drift.md",
+        "//elsewhere/drift.md",
+        "/monitoring/runbooks/en/../../../x.md",
+        "/monitoring/runbooks/en/%0d%0aset-cookie:x.md",
+        "/monitoring/runbooks/fr/drift.md",
+    ],
+)
+def test_the_form_leads_nowhere_but_to_a_runbook_or_home(sessions, to):
+    sent = asked(
+        sessions,
+        f"/monitoring/sign-in?language=en&to={to}",
+        method="POST",
+        body=b"access_key=a+secret",
+    )
+    assert answer(sent)[1]["location"] == "/monitoring?language=en"
+
+
 def test_signing_out_ends_the_session_and_takes_the_cookie_back(sessions):
     given = cookie(sessions)
     status, headers, _ = answer(
@@ -262,4 +298,5 @@ def test_the_language_of_the_form_is_that_of_the_address_else_that_of_the_browse
 
     assert language_of(scope(b"language=pt", b"en")) == "pt"
     assert language_of(scope(b"", b"fr, en-GB;q=0.7")) == "en"
+    assert language_of(scope(b"", b"pt") | {"path": RUNBOOK}) == "en"
     assert language_of(scope(b"language=xx", b"")) == "pt"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from itertools import pairwise
 
 import httpx
 import pandas as pd
@@ -19,6 +20,8 @@ from tests.dashboard.builders import Fired, line
 from tests.services import missing
 from utils.dashboard.mounting import mount
 from utils.dashboard.reader import PERIOD_S
+from utils.operations.rules import read_rules
+from utils.operations.runbooks import RULES
 from utils.serving.app import create_app, running
 from utils.serving.client import Client
 from utils.serving.example import FLIGHTS, example_endpoint, example_model
@@ -60,13 +63,23 @@ def live():
         line("performance", "mae", 18.5, low=17, high=20, threshold_high=17.5, alarm=True),
         line("drift", "psi", 0.31, feature="carrier", threshold_high=0.1, alarm=True),
         line("drift", "psi", 0.02, feature="departure_delay_min", threshold_high=0.1),
+        line("drift", "psi", 0.01, feature="a_name_that_" + "goes_on_" * 6, threshold_high=0.1),
+        *(line("performance", "mae", 17.0, week=week) for week in range(-8, 0)),
     ]
     with example_endpoint() as endpoint:
         endpoint.store.write_measurements("flights", pd.DataFrame(measured))
         app = create_app(endpoint, access_keys={KEY: "owner"})
-        mount(app, endpoint, alerts=lambda: [Fired()])
+        reader = mount(
+            app,
+            endpoint,
+            alerts=lambda: [Fired()],
+            runbooks={"en": {"rose.md": "# Error"}, "pt": {"rose.md": "# Erro"}},
+        )
         with running(app) as url:
-            yield Page(url, endpoint, app)
+            page = Page(url, endpoint, app)
+            page.predict(1)
+            wait_until(lambda: reader.snapshot.answers)
+            yield page
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +202,7 @@ def test_the_numbers_change_while_requests_come_and_nothing_leaves_the_host(
         assert page.locator("html").get_attribute("lang") == tag
         for each in words:
             expect(page.get_by_text(each).first).to_be_visible()
-        expect(page.locator("canvas, .bk-Canvas").first).to_be_visible()
+        expect(page.locator("#picture-performance .bk-Canvas").first).to_be_visible()
         requests, stored = (card(page, name) for name in names[language])
         live.predict(7)
         expect(
@@ -253,6 +266,7 @@ def test_a_server_that_is_gone_is_said(chromium, live):
 
 def test_who_reads_a_table_keeps_their_place_when_its_numbers_change(chromium, live):
     with opened(chromium, live) as (page, _):
+        page.add_style_tag(content=".wide { max-height: 8rem !important; }")
         table = page.get_by_role("region", name="Requests by minute")
         table.focus()
         table.evaluate("each => each.scrollTop = 30")
@@ -291,7 +305,10 @@ def test_by_keyboard_the_page_is_walked_in_order_and_what_has_the_focus_is_seen(
             seen.append(page.evaluate(focus))
         names = [name for _, name, _ in seen]
         assert names[:5] == ["Skip to the content", "Português", "English", "Sign out", "Pause"]
-        assert "Requests by minute" in names and "Performance in the newest window" in names
+        assert (
+            "Requests by minute" in names
+            and "Performance in the newest window that has a value" in names
+        )
         assert [name for _, name, is_seen in seen[:9] if not is_seen] == []
 
 
@@ -336,6 +353,62 @@ def test_the_page_fits_a_telephone_and_a_desk(chromium, live, width):
         )
 
 
+def test_the_ticks_of_an_axis_do_not_overlap_on_a_telephone(chromium, live):
+    edges = """() => {
+        const found = []
+        const into = root => root.querySelectorAll('*').forEach(each => {
+            if (each.tagName === 'text') {
+                const box = each.getBoundingClientRect()
+                found.push([each.textContent, box.left, box.right])
+            }
+            if (each.shadowRoot) into(each.shadowRoot)
+        })
+        into(document.getElementById('picture-performance'))
+        return found
+    }"""
+    with opened(chromium, live) as (page, _):
+        page.set_viewport_size({"width": 360, "height": 900})
+        page.wait_for_timeout(1_500)
+        days = sorted(
+            {
+                (left, right)
+                for text, left, right in page.evaluate(edges)
+                if re.fullmatch(r"\d\d \w{3} 13", text)
+            }
+        )
+        assert len(days) >= 2
+        assert all(right < left for (_, right), (left, _) in pairwise(days))
+
+
+def test_an_alert_leads_to_its_runbook_and_back(chromium, live):
+    with opened(chromium, live) as (page, _):
+        page.get_by_role("link", name="rose.md").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Error")
+        page.get_by_role("link", name="Português").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Erro")
+        page.get_by_role("link", name="Voltar ao painel").click()
+        expect(page.locator(".cards")).to_be_visible()
+        assert page.request.get(f"{live.url}/monitoring/runbooks/en/no.md").status == 404
+
+
+def test_nothing_is_drawn_of_nothing_and_what_comes_is_drawn_in_its_size(chromium):
+    with example_endpoint() as endpoint:
+        app = create_app(endpoint, access_keys={KEY: "owner"})
+        mount(app, endpoint)
+        with running(app) as url:
+            live = Page(url, endpoint, app)
+            with opened(chromium, live) as (page, _):
+                pictures = page.locator(".picture")
+                assert [each.is_visible() for each in pictures.all()] == [False] * 5
+                live.predict(1)
+                drawn = page.locator("#picture-requests .bk-Figure")
+                expect(drawn).to_be_visible()
+                wait_until(lambda: drawn.bounding_box()["width"] > 300)
+                expect(page.locator("#picture-answers .bk-Figure")).to_be_visible()
+                expect(page.locator("#picture-drift")).to_be_hidden()
+
+
 def test_signing_out_leads_back_to_the_form(chromium, live):
     with opened(chromium, live) as (page, _):
         page.get_by_role("button", name="Sign out").click()
@@ -369,6 +442,12 @@ def test_the_command_serves_the_page_unless_told_not_to(tmp_path, options, statu
                         f"{url}/monitoring", headers={"Authorization": f"Bearer {key}"}
                     )
                     assert page.status_code == 200 and "bokeh" in page.text
+                    for name in {rule.runbook for rule in read_rules(RULES)}:
+                        book = httpx.get(
+                            f"{url}/monitoring/runbooks/pt/{name}",
+                            headers={"Authorization": f"Bearer {key}"},
+                        )
+                        assert book.status_code == 200 and "O que fazer primeiro" in book.text
                 process.terminate()
                 assert process.wait(30) == 0
             finally:

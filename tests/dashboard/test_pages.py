@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tests.dashboard.builders import Fired, line, snapshot, table
+from utils.dashboard.figures import LONGEST_NAME, fed
 from utils.dashboard.pages import page
-from utils.dashboard.snapshot import drift_of, performance_of
+from utils.dashboard.snapshot import FEATURES, drift_of, performance_of
 from utils.dashboard.tallies import Tallies
 from utils.text import using
 
@@ -132,3 +133,98 @@ def test_known_as_of_stands_with_the_realised_value():
 def test_other_axes_are_another_shape_and_other_numbers_are_not():
     assert in_language("en", busy()).shape == in_language("pt", busy()).shape == "score/mae"
     assert in_language("en", snapshot()).shape == "/"
+
+
+def traffic(by_status):
+    tallies = Tallies()
+    tallies.requests({}, at=990)
+    tallies.requests(by_status, at=991)
+    return tallies.traffic(at=999)
+
+
+@pytest.mark.parametrize(
+    ("code", "by_status", "expected"),
+    [
+        ("pt", {200: 1}, "A única requisição foi respondida."),
+        ("en", {200: 1}, "The one request was answered."),
+        ("pt", {200: 2}, "Todas as 2 requisições foram respondidas."),
+        ("pt", {400: 1}, "1 requisição: 1 recusada por erro"),
+        ("en", {400: 1}, "1 request: 1 refused for"),
+        ("pt", {400: 2, 200: 1}, "3 requisições: 2 recusadas por erro"),
+    ],
+)
+def test_one_request_is_told_as_one(code, by_status, expected):
+    assert expected in text_of(in_language(code, snapshot(traffic=traffic(by_status))))
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("pt", "Na única previsão até aqui"), ("en", "In the one prediction")]
+)
+def test_one_prediction_is_told_as_one(code, expected):
+    tallies = Tallies()
+    tallies.answers(at=0, latencies_ms=[1.0], scores=[], predictions=[3.0], kind="double")
+    made = in_language(code, snapshot(answers=tallies.distribution()))
+    assert expected in made.parts["answers_finding"]
+
+
+def test_only_what_has_something_to_show_is_drawn():
+    assert in_language("en", snapshot()).drawn == []
+    assert set(in_language("en", busy()).drawn) == set(SECTIONS)
+    refused = in_language("en", snapshot(traffic=traffic({400: 1})))
+    assert refused.drawn == ["requests"]
+
+
+def test_what_has_no_threshold_is_not_said_to_be_within_it():
+    measured = table(
+        line("performance", "mae", 18.5, threshold_low=-3, threshold_high=17.5),
+        line("performance", "rmse", 28.5),
+        line("drift", "psi", 0.31, feature="dest"),
+    )
+    given = snapshot(performance=performance_of(measured), drift=drift_of(measured))
+    made = in_language("en", given)
+    assert "within" not in made.parts["drift_table"]
+    assert made.parts["performance_table"].count("✓ within") == 1
+    assert "−3 to 17.5" in made.parts["performance_table"]
+
+
+def test_of_many_features_it_is_said_how_many_are_shown():
+    rows = [
+        line("drift", "psi", 2.0, feature=f"f{at}", threshold_high=1.0, alarm=True)
+        for at in range(FEATURES + 3)
+    ]
+    made = in_language("pt", snapshot(drift=drift_of(table(*rows))))
+    assert "23 de 23 além do limiar" in made.parts["drift_finding"]
+    assert "Aqui, as 20 mais perto" in made.parts["drift_finding"]
+    assert "23 / 23" in made.parts["cards"]
+
+
+def test_a_long_name_leaves_room_for_its_bar_and_stands_whole_in_the_table():
+    names = [f"{'a_name_that_is_far_too_long_for_a_plot'}_{at}" for at in range(2)]
+    rows = [line("drift", "psi", 0.1, feature=name, threshold_high=1.0) for name in names]
+    made = in_language("en", snapshot(drift=drift_of(table(*rows))))
+    drawn = fed("drift", made.data["drift"])["factors"]
+    assert len(set(drawn)) == 2
+    assert all(len(each) <= LONGEST_NAME + len(" ·2") for each in drawn)
+    assert all(name in made.parts["drift_table"] for name in names)
+
+
+def test_an_alert_says_its_windows_and_leads_to_its_runbook():
+    known = {"error-rose.md"}
+    given = snapshot(alerts=[Fired(runbook="error-rose.md")], runbooks=known)
+    made = in_language("pt", given).parts["alerts"]
+    assert 'href="/monitoring/runbooks/pt/error-rose.md"' in made
+    assert "1 abr 2013 a 1 abr 2013" in made
+    made = in_language("en", given).parts["alerts"]
+    assert 'href="/monitoring/runbooks/en/error-rose.md"' in made
+
+
+@pytest.mark.parametrize("name", ["nowhere.md", "javascript:alert(1)", "//elsewhere/x.md"])
+def test_a_runbook_that_is_no_page_of_ours_and_no_address_is_no_link(name):
+    given = snapshot(alerts=[Fired(runbook=name)], runbooks={"drift.md"})
+    made = in_language("en", given).parts["alerts"]
+    assert "<a " not in made and name in made
+
+
+def test_a_runbook_elsewhere_is_a_link_to_there():
+    given = snapshot(alerts=[Fired(runbook='https://wiki/x?a=1&b="')])
+    assert 'href="https://wiki/x?a=1&amp;b=&quot;"' in in_language("en", given).parts["alerts"]

@@ -86,8 +86,17 @@ def test_of_many_features_the_nearest_are_shown_and_all_are_counted():
         line("drift", "psi", at / 1_000, feature=f"f{at}", threshold_high=1.0) for at in range(50)
     ]
     found = drift_of(table(*rows))
-    assert (len(found.features), found.n_features) == (FEATURES, 50)
+    assert (len(found.features), found.n_features, found.n_beyond) == (FEATURES, 50, 0)
     assert found.features[0].feature == "f49"
+
+
+def test_those_beyond_their_thresholds_are_counted_where_they_are_not_shown():
+    rows = [
+        line("drift", "psi", 2 + at, feature=f"f{at}", threshold_high=1.0, alarm=True)
+        for at in range(FEATURES + 5)
+    ]
+    found = drift_of(table(*rows))
+    assert (len(found.features), found.n_beyond) == (FEATURES, FEATURES + 5)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -27,6 +28,9 @@ CHECKED_S = 2.0
 
 HOME = "/monitoring"
 NOW, SIGN_IN, SIGN_OUT = f"{HOME}/now", f"{HOME}/sign-in", f"{HOME}/sign-out"
+RUNBOOKS = f"{HOME}/runbooks"
+"""Below it stands each runbook, by its language and its name."""
+
 GUARDED = (HOME, "/static", "/components")
 """The paths behind the key, and all below them."""
 
@@ -94,8 +98,8 @@ class Sessions:
 class Guard:
     """An ASGI layer before the page: signs in and out, and lets through whoever may look.
 
-    ``form`` returns the sign-in page, given what went wrong. ``on_left`` is called after a viewer's
-    connection has ended.
+    ``form`` returns the sign-in page, given what went wrong and where to go afterwards. ``on_left``
+    is called after a viewer's connection has ended.
     """
 
     def __init__(
@@ -124,7 +128,7 @@ class Guard:
             await self._sign(scope, receive, send)
         elif self._client(scope) is not None:
             await self._app(scope, receive, _with_headers(send))
-        elif path == HOME and scope["method"] == "GET":
+        elif (path == HOME or runbook_of(scope)) and scope["method"] == "GET":
             await self._show_form(scope, send, status=401)
         else:
             await _answer(send, 401, "An access key is needed, and a valid one: sign in first.\n")
@@ -173,6 +177,7 @@ class Guard:
             await _answer(send, 403, "The form of another site is not taken.\n")
             return
         home = {"location": f"{HOME}?language={language}"}
+        asked = {"location": runbook_of(scope) or home["location"]}
         if scope["path"] == SIGN_OUT:
             self._sessions.close(_token(scope))
             await _answer(send, 303, "", home | {"set-cookie": _cookie(scope, "", lasts_s=0)})
@@ -183,27 +188,51 @@ class Guard:
             await self._show_form(scope, send, status=401, is_wrong=True)
             return
         cookie = _cookie(scope, token, lasts_s=LASTS_S)
-        await _answer(send, 303, "", home | {"set-cookie": cookie})
+        await _answer(send, 303, "", asked | {"set-cookie": cookie})
 
     async def _show_form(
         self, scope: Scope, send: Send, *, status: int, is_wrong: bool = False
     ) -> None:
         with using(language_of(scope)):
-            text = self._form(is_wrong=is_wrong)
+            text = self._form(is_wrong=is_wrong, to=runbook_of(scope))
         await _answer(send, status, text, {"content-type": "text/html; charset=utf-8"})
 
 
 def language_of(scope: Scope) -> str:
     """Return the language that an address asks for, else the one that the browser prefers.
 
+    A runbook's address has it in its path.
+
     >>> language_of({"query_string": b"language=en"}), language_of({"query_string": b"language=x"})
     ('en', 'pt')
     """
-    asked = parse_qs(scope["query_string"].decode("latin-1")).get("language", [""])[0]
+    asked = _asked(scope, "language")
+    if found := _RUNBOOK.fullmatch(scope.get("path", "")):
+        asked = asked or found["language"]
     if asked in LANGUAGES:
         return asked
     preferred = [each.strip()[:2].lower() for each in _header(scope, "accept-language").split(",")]
     return next((each for each in preferred if each in LANGUAGES), LANGUAGES[0])
+
+
+def runbook_of(scope: Scope) -> str:
+    """Return the address of the runbook that is asked for, itself or after signing in; else ``""``.
+
+    >>> runbook_of({"path": "/monitoring/runbooks/en/drift.md", "query_string": b""})
+    '/monitoring/runbooks/en/drift.md'
+    >>> runbook_of({"path": "/monitoring/sign-in", "query_string": b"to=//elsewhere/drift.md"})
+    ''
+    """
+    return next(
+        (each for each in (scope["path"], _asked(scope, "to")) if _RUNBOOK.fullmatch(each)), ""
+    )
+
+
+_RUNBOOK = re.compile(rf"{RUNBOOKS}/(?P<language>{'|'.join(LANGUAGES)})/[\w-]+\.md", re.ASCII)
+
+
+def _asked(scope: Scope, name: str) -> str:
+    return parse_qs(scope["query_string"].decode("latin-1")).get(name, [""])[0]
 
 
 def _is_guarded(path: str) -> bool:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BLUE, ORANGE, VERMILLION, SKY, GREY = "#0072B2", "#E69F00", "#D55E00", "#56B4E9", "#595959"
 HEIGHT = 260
 ROW = 22
+LONGEST_NAME = 22
+"""How many letters of a feature's name stand beside its bar; the table has the whole."""
 
 
 def fed(name: str, data: Columns) -> dict[str, Any]:
@@ -32,7 +34,7 @@ def fed(name: str, data: Columns) -> dict[str, Any]:
             }
         }
     if name == "drift":
-        names = _apart(data["name"])
+        names = _apart([_short(name) for name in data["name"]])
         return {
             "sources": {f"{name}-columns": dict(data) | {"name": names}},
             "factors": names[::-1],
@@ -166,8 +168,8 @@ def drift(data: Columns) -> figure:
     plot = _figure(
         "drift",
         x=tr(
-            pt=f"% do limiar (desenhado até {MOST_DRAWN})",
-            en=f"% of the threshold (drawn up to {MOST_DRAWN})",
+            pt=f"% do limiar (até {MOST_DRAWN})",
+            en=f"% of threshold (up to {MOST_DRAWN})",
         ),
         y="",
         y_range=FactorRange(factors=drawn["factors"]),
@@ -194,6 +196,15 @@ def drift(data: Columns) -> figure:
     plot.ygrid.grid_line_color = None
     _hover(plot, "@label")
     return plot
+
+
+def _short(name: str) -> str:
+    """Return a name that leaves room for its bar.
+
+    >>> _short("departure_delay_min"), _short("minutes_since_the_last_departure")
+    ('departure_delay_min', 'minutes_since_the_las…')
+    """
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def _apart(names: list[str]) -> list[str]:
@@ -236,6 +247,7 @@ def _figure(name: str, *, x: str, y: str, height: int = HEIGHT, **settings: Any)
         if type(axis).__name__ == "LinearAxis":
             axis.formatter = CustomJSTickFormatter(
                 code=f"return tick.toLocaleString('{tag}', {{maximumFractionDigits: 4}})"
+                ".replace('-', '−')"
             )
     plot.grid.grid_line_color = "#E4E4E4"
     plot.outline_line_color = None

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from utils.dashboard.access import HOME, NOW, Guard, Sessions, language_of
+from utils.dashboard.access import HOME, NOW, RUNBOOKS, Guard, Sessions, language_of
 from utils.dashboard.reader import Reader
 from utils.dashboard.snapshot import Alert
-from utils.dashboard.view import sign_in_page, view_of
+from utils.dashboard.view import runbook_page, sign_in_page, view_of
+from utils.text import using
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -24,21 +26,36 @@ if TYPE_CHECKING:
 
 
 def mount(
-    app: FastAPI, endpoint: Endpoint, *, alerts: Callable[[], Sequence[Alert]] | None = None
+    app: FastAPI,
+    endpoint: Endpoint,
+    *,
+    alerts: Callable[[], Sequence[Alert]] | None = None,
+    runbooks: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Reader:
     """Mount the live page at ``/monitoring`` of an endpoint's application; return its reader.
 
     The page is behind the endpoint's own keys. It reads while the application runs, in one thread
-    for all viewers. ``alerts`` returns the alerts to show. What it tells of requests is what this
-    very process answered; of predictions, whatever is stored of the deployment.
+    for all viewers. ``alerts`` returns the alerts to show; ``runbooks`` are the pages, in Markdown,
+    that they lead to: by language and by name, each at ``/monitoring/runbooks/LANGUAGE/NAME``. What
+    it tells of requests is what this very process answered; of predictions, whatever is stored of
+    the deployment.
     """
     from panel.io.fastapi import add_applications
 
-    reader = Reader(endpoint.store, endpoint.deployment, app.state.routes.metrics, alerts=alerts)
+    books = runbooks or {}
+    reader = Reader(
+        endpoint.store,
+        endpoint.deployment,
+        app.state.routes.metrics,
+        alerts=alerts,
+        runbooks=frozenset().union(*books.values()),
+    )
     before = len(app.router.routes)
     pages = add_applications({HOME: view_of(reader)}, app=app, title="Vigia", location=False)
     app.state.monitoring = pages
     app.add_api_route(NOW, _now_of(reader), methods=["GET"], response_class=Response)
+    address = f"{RUNBOOKS}/{{language}}/{{name}}"
+    app.add_api_route(address, _runbook_of(books), methods=["GET"], response_class=Response)
     for route in app.router.routes[before:]:
         route.include_in_schema = False  # type: ignore[attr-defined]
     app.add_middleware(
@@ -60,6 +77,21 @@ def mount(
 
     app.router.lifespan_context = lifespan
     return reader
+
+
+def _runbook_of(books: Mapping[str, Mapping[str, str]]) -> Callable[[Request], Response]:
+    """Return the route that shows a runbook."""
+
+    def runbook(request: Request) -> Response:
+        """Show what to do about an alert."""
+        code, name = (request.path_params[each] for each in ("language", "name"))
+        text = books.get(code, {}).get(name)
+        if text is None:
+            raise HTTPException(404)
+        with using(code):
+            return Response(runbook_page(name, text), media_type="text/html")
+
+    return runbook
 
 
 def _now_of(reader: Reader) -> Callable[[Request], Awaitable[Response]]:

@@ -7,17 +7,18 @@ Each plot's numbers stand in the table below it too, so nothing is told by a pic
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from typing import Any
 
+from utils.dashboard.access import RUNBOOKS
 from utils.dashboard.snapshot import Alert, Drifted, Point, Snapshot
 from utils.dashboard.tallies import INTERVALS, SECONDS, Distribution, together
 from utils.report.story import action_name, monitor_name, severity_name
 from utils.report.tables import table
-from utils.text import date, metric_name, number, tr
+from utils.text import date, language, metric_name, number, tr
 
 A_MINUTE = 60 // SECONDS
 MOST_ALERTS = 12
@@ -31,25 +32,31 @@ _NO_ANSWERS = Distribution(of="number", n=0, counts=())
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One part of the page: what was found, the table that says it, and the plot's numbers."""
+    """One part of the page: what was found, the table that says it, and the plot's numbers.
+
+    ``is_drawn`` is false where a plot would be empty.
+    """
 
     finding: str
     table: str
     data: Columns
+    is_drawn: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """Everything that changes on the page, in one language.
 
-    ``parts`` is HTML by the name of its place, ``data`` the columns of each plot, and ``status``
-    what is read aloud. A page of another ``shape`` has other axes, and must be made anew.
+    ``parts`` is HTML by the name of its place, ``data`` the columns of each plot, ``drawn`` the
+    plots that have something to show, and ``status`` what is read aloud. A page of another
+    ``shape`` has other axes, and must be made anew.
     """
 
     version: int
     shape: str
     parts: Mapping[str, str]
     data: Mapping[str, Columns]
+    drawn: Sequence[str]
     status: str
 
 
@@ -70,6 +77,7 @@ def page(snapshot: Snapshot, *, version: int) -> Page:
         | {f"{name}_finding": each.finding for name, each in sections.items()}
         | {f"{name}_table": each.table for name, each in sections.items()},
         data={name: each.data for name, each in sections.items()},
+        drawn=[name for name, each in sections.items() if each.is_drawn],
         status=_status(snapshot),
     )
 
@@ -95,7 +103,7 @@ def _cards(snapshot: Snapshot) -> str:
             tr(pt="Falhas do serviço", en="Failures of the service"),
             _share(failed),
             tr(
-                pt=f"{number(total.failed)} com falha; {number(total.refused)} recusadas",
+                pt=f"{number(total.failed)} com falha; {_refused(total.refused)}",
                 en=f"{number(total.failed)} failed; {number(total.refused)} refused",
             ),
             "bad" if total.failed else "",
@@ -122,9 +130,9 @@ def _cards(snapshot: Snapshot) -> str:
             "bad" if n_critical else "warn" if n_open else "",
         ),
         (
-            tr(pt="Variáveis em deriva", en="Features that drifted"),
+            tr(pt="Deriva além do limiar", en="Drift beyond its threshold"),
             f"{drift.n_beyond} / {drift.n_features}" if drift.n_features else "–",
-            tr(pt="além do limiar", en="beyond their thresholds"),
+            tr(pt="variáveis e respostas", en="features and answers"),
             "warn" if drift.n_beyond else "",
         ),
     )
@@ -148,11 +156,11 @@ def _cards(snapshot: Snapshot) -> str:
 def _status(snapshot: Snapshot) -> str:
     total, n_open = snapshot.total, len(snapshot.open_alerts)
     return tr(
-        pt=f"{number(total.requests)} requisições em dez minutos, "
+        pt=f"{_requested(total.requests)} em dez minutos, "
         f"{number(total.failed)} com falha. Alertas abertos: {n_open}. "
-        f"Variáveis além do limiar: {snapshot.drift.n_beyond}.",
-        en=f"{number(total.requests)} requests in ten minutes, {number(total.failed)} failed. "
-        f"Open alerts: {n_open}. Features beyond their thresholds: {snapshot.drift.n_beyond}.",
+        f"Deriva além do limiar: {snapshot.drift.n_beyond}.",
+        en=f"{_requested(total.requests)} in ten minutes, {number(total.failed)} failed. "
+        f"Open alerts: {n_open}. Drift beyond its threshold: {snapshot.drift.n_beyond}.",
     )
 
 
@@ -171,15 +179,19 @@ def _alerts(snapshot: Snapshot) -> str:
                 en=f" The last one, {last.rule}, is resolved.",
             )
         return f'<p class="finding quiet">{escape(said)}</p>'
-    items = "".join(_alert(each) for each in found[:MOST_ALERTS])
+    items = "".join(_alert(each, snapshot.runbooks) for each in found[:MOST_ALERTS])
     more = len(found) - MOST_ALERTS
     rest = ""
     if more > 0:
-        rest = f"<p>{tr(pt=f'E mais {more}, menos urgentes.', en=f'And {more} less urgent.')}</p>"
+        said = tr(
+            pt=f"E mais {more}, menos urgente{'' if more == 1 else 's'}.",
+            en=f"And {more} less urgent.",
+        )
+        rest = f"<p>{said}</p>"
     return f'<ol class="alerts">{items}</ol>{rest}'
 
 
-def _alert(each: Alert) -> str:
+def _alert(each: Alert, runbooks: Collection[str]) -> str:
     state = {
         "firing": tr(pt="sem resposta", en="nobody has answered"),
         "acknowledged": tr(
@@ -189,17 +201,28 @@ def _alert(each: Alert) -> str:
     if each.silenced:
         state += tr(pt=", silenciado", en=", silenced")
     facts = [
-        (tr(pt="Evidência", en="Evidence"), each.evidence),
-        (tr(pt="Ação", en="Action"), action_name(each.action)),
-        (tr(pt="Situação", en="State"), state),
-        (tr(pt="Responsável", en="Owner"), each.owner),
-        (tr(pt="Roteiro", en="Runbook"), each.runbook),
+        (tr(pt="Evidência", en="Evidence"), escape(each.evidence)),
+        (tr(pt="Janelas", en="Windows"), _period(each.since, each.last_seen)),
+        (tr(pt="Ação", en="Action"), escape(action_name(each.action))),
+        (tr(pt="Situação", en="State"), escape(state)),
+        (tr(pt="Responsável", en="Owner"), escape(each.owner)),
+        (tr(pt="Roteiro", en="Runbook"), _runbook(each.runbook, runbooks)),
     ]
-    rows = "".join(f"<dt>{name}</dt><dd>{escape(said)}</dd>" for name, said in facts if said)
+    rows = "".join(f"<dt>{name}</dt><dd>{said}</dd>" for name, said in facts if said)
     look = "critical" if each.severity == "critical" else "warning"
     sign = "▲" if look == "critical" else "●"
     badge = f'<span class="badge">{sign} {escape(severity_name(each.severity))}</span>'
     return f'<li class="{look}"><h3>{escape(each.rule)} {badge}</h3><dl>{rows}</dl></li>'
+
+
+def _runbook(name: str, runbooks: Collection[str]) -> str:
+    """Return a link to a runbook: to its page here, or to wherever its address leads."""
+    text = escape(name)
+    if name in runbooks:
+        return f'<a href="{RUNBOOKS}/{language()}/{text}">{text}</a>'
+    if name.startswith(("https://", "http://")):
+        return f'<a href="{text}" rel="noreferrer">{text}</a>'
+    return text
 
 
 # ------------------------------------------------------------------------------- traffic
@@ -229,6 +252,8 @@ def _requests(snapshot: Snapshot) -> Section:
     total = snapshot.total
     if not total.requests:
         finding = tr(pt="Nenhuma requisição em dez minutos.", en="No request came in ten minutes.")
+    elif total.requests == total.answered == 1:
+        finding = tr(pt="A única requisição foi respondida.", en="The one request was answered.")
     elif not total.refused + total.failed:
         finding = tr(
             pt=f"Todas as {number(total.requests)} requisições foram respondidas.",
@@ -236,9 +261,9 @@ def _requests(snapshot: Snapshot) -> Section:
         )
     else:
         finding = tr(
-            pt=f"{number(total.requests)} requisições: {number(total.refused)} recusadas por erro "
+            pt=f"{_requested(total.requests)}: {_refused(total.refused)} por erro "
             f"de quem chama, {number(total.failed)} com falha do serviço.",
-            en=f"{number(total.requests)} requests: {number(total.refused)} refused for the "
+            en=f"{_requested(total.requests)}: {_refused(total.refused)} for the "
             f"caller's error, {number(total.failed)} with a failure of the service.",
         )
     names = [
@@ -261,6 +286,7 @@ def _requests(snapshot: Snapshot) -> Section:
             "refused": [each.refused for each in snapshot.traffic],
             "failed": [each.failed for each in snapshot.traffic],
         },
+        is_drawn=bool(total.requests),
     )
 
 
@@ -295,6 +321,7 @@ def _latency(snapshot: Snapshot) -> Section:
         table=table(names, rows, caption=caption, numbers=(1, 2, 3, 4)),
         data={"x": _minutes_ago()}
         | {f"p{q}": list(column) for q, column in zip((50, 95, 99), columns, strict=True)},
+        is_drawn=not math.isnan(p50),
     )
 
 
@@ -305,25 +332,26 @@ def _answers(snapshot: Snapshot) -> Section:
     found = snapshot.answers
     if found is None:
         said = tr(pt="Nenhuma previsão guardada ainda.", en="No prediction is stored yet.")
-        return Section(finding=_said(said), table="", data=_bars(_NO_ANSWERS))
+        return Section(finding=_said(said), table="", data=_bars(_NO_ANSWERS), is_drawn=False)
     n = number(found.n)
+    among = tr(pt=f"Nas {n} previsões mais novas", en=f"Among the {n} newest predictions")
+    if found.n == 1:
+        among = tr(pt="Na única previsão até aqui", en="In the one prediction so far")
     if found.of == "score":
         finding = tr(
-            pt=f"Nas {n} previsões mais novas, o escore mediano é {_number(found.median)}.",
-            en=f"Among the {n} newest predictions, the median score is {_number(found.median)}.",
+            pt=f"{among}, o escore mediano é {_number(found.median)}.",
+            en=f"{among}, the median score is {_number(found.median)}.",
         )
     elif found.of == "number":
         finding = tr(
-            pt=f"Nas {n} previsões mais novas, a mediana do previsto é {_number(found.median)}.",
-            en=f"Among the {n} newest predictions, the median predicted is "
-            f"{_number(found.median)}.",
+            pt=f"{among}, a mediana do previsto é {_number(found.median)}.",
+            en=f"{among}, the median predicted is {_number(found.median)}.",
         )
     else:
         share = _share(found.counts[0] / found.n)
         finding = tr(
-            pt=f"Nas {n} previsões mais novas, “{found.labels[0]}” é a mais frequente: {share}.",
-            en=f"Among the {n} newest predictions, “{found.labels[0]}” is the most frequent: "
-            f"{share}.",
+            pt=f"{among}, “{found.labels[0]}” é a mais frequente: {share}.",
+            en=f"{among}, “{found.labels[0]}” is the most frequent: {share}.",
         )
     names = [
         tr(pt="Faixa", en="Range") if found.edges else tr(pt="Classe", en="Class"),
@@ -382,7 +410,7 @@ def _performance(snapshot: Snapshot) -> Section:
             pt="Nada foi medido ainda: os monitores escrevem aqui o que medem em cada janela.",
             en="Nothing is measured yet: the monitors write here what they measure in each window.",
         )
-        return Section(finding=_said(said), table="", data=_points(()))
+        return Section(finding=_said(said), table="", data=_points(()), is_drawn=False)
     metric = metric_name(found.metric)
     said, alarmed = [], False
     for is_estimated in (False, True):
@@ -408,8 +436,8 @@ def _performance(snapshot: Snapshot) -> Section:
             _origin(each),
             _number(each.value),
             _between(each.low, each.high),
-            _limits(each),
-            _state(each.alarm),
+            _limits(each) or "–",
+            _state(each.alarm, is_judged=bool(_limits(each))),
             _period(each.start, each.end),
             date(each.known_as_of) if each.known_as_of else "–",
             number(each.n),
@@ -417,7 +445,8 @@ def _performance(snapshot: Snapshot) -> Section:
         for each in found.latest
     ]
     caption = tr(
-        pt="Desempenho na janela mais nova que tem valor", en="Performance in the newest window"
+        pt="Desempenho na janela mais nova que tem valor",
+        en="Performance in the newest window that has a value",
     )
     return Section(
         finding=_said(" ".join(said), is_bad=alarmed),
@@ -477,12 +506,17 @@ def _drift(snapshot: Snapshot) -> Section:
     found = snapshot.drift
     if not found.features or found.start is None or found.end is None:
         said = tr(pt="Nenhuma deriva foi medida ainda.", en="No drift has been measured yet.")
-        return Section(finding=_said(said), table="", data=_ways(()))
+        return Section(finding=_said(said), table="", data=_ways(()), is_drawn=False)
     n, period = found.n_features, _period(found.start, found.end)
     finding = tr(
         pt=f"{found.n_beyond} de {n} além do limiar na janela de {period}.",
-        en=f"{found.n_beyond} of {n} beyond their thresholds in the window of {period}.",
+        en=f"{found.n_beyond} of {n} beyond the threshold in the window of {period}.",
     )
+    if (shown := len(found.features)) < n:
+        finding += tr(
+            pt=f" Aqui, as {shown} mais perto dele ou mais além.",
+            en=f" Here are the {shown} nearest to it, or furthest beyond.",
+        )
     names = [
         tr(pt="Variável", en="Feature"),
         tr(pt="Métrica", en="Metric"),
@@ -498,7 +532,7 @@ def _drift(snapshot: Snapshot) -> Section:
             _number(each.value),
             _number(each.threshold),
             _share(each.share),
-            _state(each.alarm),
+            _state(each.alarm, is_judged=math.isfinite(each.threshold)),
         )
         for each in found.features
     ]
@@ -542,10 +576,20 @@ def _said(text: str, *, is_bad: bool = False) -> str:
     return f'<p class="finding{" bad" if is_bad else ""}">{escape(text)}</p>'
 
 
-def _state(alarm: bool) -> str:
+def _requested(n: int) -> str:
+    if n == 1:
+        return tr(pt="1 requisição", en="1 request")
+    return tr(pt=f"{number(n)} requisições", en=f"{number(n)} requests")
+
+
+def _refused(n: int) -> str:
+    return tr(pt=f"{number(n)} recusada{'' if n == 1 else 's'}", en=f"{number(n)} refused")
+
+
+def _state(alarm: bool, *, is_judged: bool) -> str:
     if alarm:
         return tr(pt="▲ além do limiar", en="▲ beyond")
-    return tr(pt="✓ dentro", en="✓ within")
+    return tr(pt="✓ dentro", en="✓ within") if is_judged else "–"
 
 
 def _number(value: float) -> str:
@@ -568,6 +612,8 @@ def _between(low: float, high: float) -> str:
 
 
 def _limits(each: Point) -> str:
+    if math.isfinite(each.threshold_low) and math.isfinite(each.threshold_high):
+        return _between(each.threshold_low, each.threshold_high)
     limits = {"≥": each.threshold_low, "≤": each.threshold_high}
     return " ".join(f"{sign} {_number(at)}" for sign, at in limits.items() if math.isfinite(at))
 

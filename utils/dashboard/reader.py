@@ -12,7 +12,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -71,6 +71,7 @@ def made_of(page: Page) -> Made:
         "shape": page.shape,
         "parts": page.parts,
         "plots": plots,
+        "drawn": page.drawn,
         "status": page.status,
     }
     text = json.dumps(told, allow_nan=False, ensure_ascii=False)
@@ -87,8 +88,9 @@ def _plain(column: list[Any]) -> list[Any]:
 class Reader:
     """Reads in a thread of its own between ``start`` and ``stop``, and keeps the last snapshot.
 
-    ``alerts`` returns the alerts of the deployment, or is ``None`` where nobody keeps any.
-    ``clock`` tells the moment, ``seconds`` seconds that never jump.
+    ``alerts`` returns the alerts of the deployment, or is ``None`` where nobody keeps any;
+    ``runbooks`` names the runbooks that have a page here. ``clock`` tells the moment, ``seconds``
+    seconds that never jump.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Reader:
         metrics: Metrics,
         *,
         alerts: Callable[[], Sequence[Alert]] | None = None,
+        runbooks: Collection[str] = (),
         clock: Callable[[], datetime] = utc_now,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -105,6 +108,7 @@ class Reader:
         self._deployment = deployment
         self._metrics = metrics
         self._alerts_of = alerts
+        self._runbooks = runbooks
         self._clock = clock
         self._seconds = seconds
         self._tallies = Tallies()
@@ -205,6 +209,7 @@ class Reader:
             performance=self._performance,
             drift=self._drift,
             alerts=self._alerts,
+            runbooks=self._runbooks,
             trouble=trouble,
         )
 

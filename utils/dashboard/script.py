@@ -19,13 +19,14 @@ pause.addEventListener('click', () => {
 function write(part, html) {
   if (part.dataset.html === html) return
   const focus = document.activeElement
-  const label = part.contains(focus) && focus.getAttribute('aria-label')
+  const held = part.contains(focus) ? focus : null
   const before = [...part.querySelectorAll('.wide')].map(each => [each.scrollLeft, each.scrollTop])
   part.innerHTML = html
   part.dataset.html = html
   const regions = [...part.querySelectorAll('.wide')]
   regions.forEach((each, at) => before[at] && ([each.scrollLeft, each.scrollTop] = before[at]))
-  const again = label && regions[0]
+  const links = [...part.querySelectorAll('a')]
+  const again = held && (held.href ? links.find(each => each.href === held.href) : regions[0])
   if (again) again.focus({ preventScroll: true })
 }
 
@@ -59,7 +60,10 @@ function show(now) {
   for (const part of document.querySelectorAll('[data-part]')) {
     write(part, now.parts[part.dataset.part])
   }
-  for (const [name, fed] of Object.entries(now.plots)) draw(name, fed)
+  for (const [name, fed] of Object.entries(now.plots)) {
+    document.getElementById('picture-' + name).hidden = !now.drawn.includes(name)
+    draw(name, fed)
+  }
   if (Date.now() - spokenAt > 30000) {
     document.getElementById('status').textContent = now.status
     spokenAt = Date.now()
@@ -94,8 +98,24 @@ function unfocus(root) {
     if (each.shadowRoot) unfocus(each.shadowRoot)
   }
 }
+
+// A narrow plot has room for fewer ticks.
+function fit(plot) {
+  for (const axis of plot.below) {
+    if (!('desired_num_ticks' in axis.ticker)) continue
+    const ticks = Math.max(2, Math.min(8, Math.floor(plot.inner_width / 90)))
+    axis.ticker.setv({ desired_num_ticks: ticks }, { sync: false })
+  }
+}
+
 setInterval(() => {
   document.querySelectorAll('.picture').forEach(unfocus)
-  for (const each of Bokeh.documents) each._callbacks.clear()
+  for (const each of Bokeh.documents) {
+    for (const name of about.plots) {
+      const plot = each.get_model_by_name(name + '-plot')
+      if (plot) fit(plot)
+    }
+    each._callbacks.clear()
+  }
 }, 500)
 """

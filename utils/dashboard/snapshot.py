@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -93,21 +93,24 @@ class Drifted:
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """The window that was looked at last, and its features, the furthest first."""
+    """The window that was looked at last, and its features, the furthest first.
+
+    ``features`` are the ``FEATURES`` furthest; ``n_features`` and ``n_beyond`` count them all.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
     features: tuple[Drifted, ...] = ()
     n_features: int = 0
-
-    @property
-    def n_beyond(self) -> int:
-        return sum(each.alarm for each in self.features)
+    n_beyond: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """Everything that the page says. ``trouble`` is why it may be old; empty when all is well."""
+    """Everything that the page says. ``trouble`` is why it may be old; empty when all is well.
+
+    ``runbooks`` names the runbooks that have a page at this very address.
+    """
 
     deployment: str
     model_name: str
@@ -119,6 +122,7 @@ class Snapshot:
     performance: Performance
     drift: Drift
     alerts: Sequence[Alert] = ()
+    runbooks: Collection[str] = ()
     trouble: str = ""
 
     @cached_property
@@ -191,6 +195,7 @@ def drift_of(table: pd.DataFrame) -> Drift:
         end=rows["window_end"].max(),
         features=tuple(order[:FEATURES]),
         n_features=len(order),
+        n_beyond=sum(each.alarm for each in order),
     )
 
 

@@ -46,6 +46,9 @@ section.all { grid-column: 1 / -1; }
 .key .line { background: none; height: 0; width: 1.8rem; border-top: 3px solid var(--ink); }
 .key .dashed { border-top-style: dashed; }
 .key .dotted { border-top-style: dotted; }
+.text { max-width: 46rem; margin: 0 auto; }
+.text h1 { font-size: 1.4rem; margin: 0 0 .6rem; }
+.text h2 { margin-top: 1.2rem; }
 h2 { font-size: 1.12rem; margin: 0 0 .3rem; }
 .hint { color: #505a66; font-size: .9rem; margin: .1rem 0 .5rem; max-width: 62rem; }
 .bar { display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center;
@@ -77,11 +80,12 @@ form.in .hint { margin-top: .6rem; }
 .finding { font-weight: 600; margin: 0 0 .4rem; }
 .finding.bad { color: #8e1a10; }
 .finding.quiet { color: #00543d; }
-.wide { overflow: auto; max-height: 19rem; margin-top: .5rem; }
+.picture { overflow: hidden; }
+.wide { overflow: auto; max-height: 24rem; margin-top: .5rem; }
 table { border-collapse: collapse; font-size: .88rem; width: 100%; }
 caption { text-align: left; font-weight: 600; padding: .2rem 0; color: #434d59; }
 thead th { position: sticky; top: 0; background: #fff; border-bottom: 2px solid #b8c2cf; }
-tbody th { min-width: 6rem; }
+tbody th { min-width: 8rem; overflow-wrap: anywhere; }
 th, td { padding: .22rem .6rem; text-align: left; vertical-align: top; }
 tbody tr { border-bottom: 1px solid #e3e8ee; }
 tbody th { font-weight: 400; }
@@ -100,6 +104,15 @@ tbody th { font-weight: 400; }
 .alerts dd { margin: 0; }
 @media (max-width: 60rem) {
   .grid, .beside .both, #drift .both { grid-template-columns: minmax(0, 1fr); }
+}
+@media (max-width: 30rem) {
+  main { padding: 1rem .7rem 3rem; }
+  section { padding: .9rem .8rem; }
+  th, td { padding: .22rem .35rem; }
+  table { width: max-content; min-width: 100%; }
+  td { max-width: 11rem; }
+  tbody th { max-width: 10rem; }
+  caption { max-width: calc(100vw - 3.4rem); }
 }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; } }
 """

@@ -10,9 +10,10 @@ import json
 from collections.abc import Callable
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from utils.dashboard import figures
-from utils.dashboard.access import HOME, NOW, SIGN_IN, SIGN_OUT
+from utils.dashboard.access import HOME, NOW, RUNBOOKS, SIGN_IN, SIGN_OUT
 from utils.dashboard.pages import Page
 from utils.dashboard.reader import PERIOD_S, Reader
 from utils.dashboard.script import SCRIPT
@@ -44,10 +45,10 @@ def head(title: str) -> str:
     )
 
 
-def languages(home: str) -> str:
-    """Return links to the page in each language."""
+def languages(address: Callable[[str], str]) -> str:
+    """Return links to the page in each language, whose address ``address`` returns."""
     return "".join(
-        f'<a href="{home}?language={code}" lang="{TAGS[code]}" hreflang="{TAGS[code]}"'
+        f'<a href="{escape(address(code))}" lang="{TAGS[code]}" hreflang="{TAGS[code]}"'
         f"{_current(code)}>{NAMES[code]}</a>"
         for code in LANGUAGES
     )
@@ -62,8 +63,14 @@ def _plain(text: str) -> str:
     return escape(text).replace("{", "&#123;")
 
 
-def sign_in_page(deployment: str, *, is_wrong: bool = False) -> str:
-    """Return the form that takes an access key, in the language in force."""
+def sign_in_page(deployment: str, *, is_wrong: bool = False, to: str = "") -> str:
+    """Return the form that takes an access key, in the language in force.
+
+    ``to`` is the address of the runbook that was asked for, and that the form leads to.
+    """
+    further = f"&to={quote(to, safe='')}" if to else ""
+    action = f"{SIGN_IN}?language={language()}{further}"
+    linked = languages(lambda code: f"{SIGN_IN}?language={code}{further}")
     title = tr(pt=f"Monitoramento de {deployment}", en=f"Monitoring of {deployment}")
     label = tr(pt="Chave de acesso", en="Access key")
     wrong = ""
@@ -84,13 +91,34 @@ def sign_in_page(deployment: str, *, is_wrong: bool = False) -> str:
     return f"""<!DOCTYPE html>
 <html lang="{TAGS[language()]}"><head>{head(title)}</head><body>
 <header><div><h1>{escape(title)}</h1>
-<nav aria-label="{languages_said}">{languages(SIGN_IN)}</nav></div></header>
-<main><form class="in" method="post" action="{SIGN_IN}?language={language()}">
+<nav aria-label="{languages_said}">{linked}</nav></div></header>
+<main><form class="in" method="post" action="{escape(action)}">
 {wrong}<label for="access_key">{label}</label>
 <input id="access_key" name="access_key" type="password" required autocomplete="current-password"
  {described} autofocus>
 <p class="hint" id="hint">{hint}</p><button type="submit">{button}</button></form></main>
 </body></html>"""
+
+
+def runbook_page(name: str, text: str) -> str:
+    """Return a runbook, which is Markdown, as a page in the language in force.
+
+    HTML in it is shown as text.
+    """
+    from markdown_it import MarkdownIt
+
+    title = text.partition("\n")[0].strip("# ")
+    back = tr(pt="Voltar ao painel", en="Back to the dashboard")
+    skip = tr(pt="Ir para o conteúdo", en="Skip to the content")
+    said = tr(pt="Idioma e painel", en="Language and dashboard")
+    linked = languages(lambda code: f"{RUNBOOKS}/{code}/{name}")
+    return f"""<!DOCTYPE html>
+<html lang="{TAGS[language()]}"><head>{head(title)}</head><body>
+<a class="skip" href="#content">{skip}</a>
+<header><div><p>{tr(pt="Roteiro", en="Runbook")}</p><nav aria-label="{said}">{linked}
+<a href="{HOME}?language={language()}">{back}</a></nav></div></header>
+<main id="content" tabindex="-1"><section class="text">
+{MarkdownIt("commonmark", {"html": False}).render(text)}</section></main></body></html>"""
 
 
 def _headings() -> dict[str, tuple[str, str]]:
@@ -121,9 +149,10 @@ def _headings() -> dict[str, tuple[str, str]]:
             tr(pt="Desempenho realizado e estimado", en="Realised and estimated performance"),
             tr(
                 pt="O realizado espera os rótulos; o estimado não os vê e supõe que o conceito não "
-                "mudou. As hastes são os intervalos.",
+                "mudou. As hastes são os intervalos; um erro está na unidade do rótulo.",
                 en="The realised waits for labels; the estimated does not see them, and supposes "
-                "that the concept is unchanged. The bars are the intervals.",
+                "that the concept is unchanged. The bars are the intervals; an error is in the "
+                "label's unit.",
             ),
         ),
         "drift": (
@@ -152,7 +181,8 @@ def template(snapshot: Snapshot, made: Page) -> str:
         f'<section aria-labelledby="h-{name}" id="{name}" class="{WIDTHS[name]}">'
         f'<h2 id="h-{name}">{heading}</h2><p class="hint">{hint}</p>'
         f'<div data-part="{name}_finding">{parts[f"{name}_finding"]}</div>'
-        f'<div class="both"><div class="picture" aria-hidden="true">{_key(name)}'
+        f'<div class="both"><div class="picture" id="picture-{name}" aria-hidden="true"'
+        f"{'' if name in made.drawn else ' hidden'}>{_key(name)}"
         f"{{% endraw %}}{{{{ embed(roots.{name}) }}}}{{% raw %}}</div>"
         f'<div data-part="{name}_table">{parts[f"{name}_table"]}</div></div></section>'
         for name in SECTIONS
@@ -177,6 +207,7 @@ def template(snapshot: Snapshot, made: Page) -> str:
         "address": f"{NOW}?language={language()}",
         "shape": made.shape,
         "version": made.version,
+        "plots": SECTIONS,
         "period_ms": int(PERIOD_S * 1_000),
         "labels": [tr(pt="Pausar", en="Pause"), tr(pt="Continuar", en="Resume")],
     }
@@ -185,7 +216,7 @@ def template(snapshot: Snapshot, made: Page) -> str:
 {{{{ bokeh_css if bokeh_css }}}}{{{{ bokeh_js if bokeh_js }}}}</head><body>
 {{% raw %}}<a class="skip" href="#content">{said["skip"]}</a>
 <header><div><h1>{_plain(title)}</h1><p>{_plain(served)}</p>
-<nav aria-label="{said["languages"]}">{languages(HOME)}
+<nav aria-label="{said["languages"]}">{languages(lambda code: f"{HOME}?language={code}")}
 <form method="post" action="{SIGN_OUT}?language={language()}"><button>{said["out"]}</button></form>
 </nav></div></header>
 <main id="content" tabindex="-1">
@@ -240,8 +271,10 @@ def _key(name: str) -> str:
 
 
 def _plots(snapshot: Snapshot, made: Page) -> dict[str, Any]:
-    is_score = snapshot.answers is not None and snapshot.answers.of == "score"
-    of = tr(pt="escore", en="score") if is_score else tr(pt="previsão", en="prediction")
+    of = {
+        "score": tr(pt="escore", en="score"),
+        "number": tr(pt="previsão, na unidade do rótulo", en="prediction, in the label's unit"),
+    }.get(snapshot.answers.of if snapshot.answers else "", tr(pt="previsão", en="prediction"))
     metric = metric_name(snapshot.performance.metric or "mae")
     return {
         "requests": figures.requests(made.data["requests"]),

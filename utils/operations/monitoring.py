@@ -28,6 +28,9 @@ PROMETHEUS: dict[str, Any] = {
 }
 """Scrapes the endpoint where ``python -m utils serve`` puts it, and tells Alertmanager."""
 
+RUNBOOKS = "http://127.0.0.1:8000/monitoring/runbooks/en/"
+"""Where that endpoint shows the runbooks."""
+
 ALERTMANAGER: dict[str, Any] = {
     "route": {
         "receiver": "people",
@@ -54,7 +57,7 @@ def _documents() -> dict[str, dict[str, Any]]:
     rules = read_rules(RULES)
     return {
         "prometheus/prometheus.yml": PROMETHEUS,
-        "prometheus/rules.yml": rule_file(rules, runbooks="runbooks/en/"),
+        "prometheus/rules.yml": rule_file(rules, runbooks=RUNBOOKS),
         "alertmanager/alertmanager.yml": ALERTMANAGER,
         **{f"grafana/{name}": each for name, each in grafana.provisioning().items()},
         **{

@@ -34,3 +34,12 @@ def page(name: str, language: str) -> str:
     if name not in known:
         raise ValueError(f"name={name!r}: no such page; {nearest(name, known)}")
     return (MONITORING / "runbooks" / language / name).read_text(encoding="utf-8")
+
+
+def pages() -> dict[str, dict[str, str]]:
+    """Return the text of every page, by language and name.
+
+    >>> pages()["pt"]["drift.md"].splitlines()[0]
+    '# Deriva das entradas ou das respostas'
+    """
+    return {code: {name: page(name, code) for name in names(code)} for code in LANGUAGES}
