@@ -40,7 +40,7 @@ def alerts(what, url, *more):
 def test_a_preview_is_printed_before_anything_is_written(url, rules, capsys, tmp_path):
     assert alerts("preview", url, "--rules", rules) == 0
     said = capsys.readouterr().out
-    assert "error-rose: 1 alerts, in 2 of 4 windows" in said and "nobody knows" in said
+    assert "error-rose: 1 alert, in 2 of 4 windows" in said and "nobody knows" in said
     with open_store(url) as store:
         assert store.streams() == []
     ledger = tmp_path / "ledger.csv"

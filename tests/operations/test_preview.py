@@ -53,7 +53,7 @@ def test_with_a_ledger_each_rule_is_scored_beside_never_and_always(ledger):
         "never alarm": 20.0,
         "always alarm": 6.0,
     }
-    assert "calm: 1 alerts" in text and "would notice 100% of harmful incidents" in text
+    assert "calm: 1 alert," in text and "would notice 100% of harmful incidents" in text
     assert "never alarm: would notice 0%" in text
 
 

@@ -78,12 +78,13 @@ class AlertState:
         what = ", ".join(part for part in (feature, group, metric_name(metric)) if part)
         bound = self.high if self.high is not None and self.value > self.high else self.low
         value, limit = (number(each, digits=3) for each in (self.value, bound or 0.0))
-        start = date(self.since)
+        start, n = date(self.since), self.n_windows
+        many = "" if n == 1 else "s"
         return tr(
             pt=f"{what}: {value}, além do limite {limit}, desde a janela de {start} "
-            f"({self.n_windows} janelas).",
+            f"({n} janela{many}).",
             en=f"{what}: {value}, beyond the bound {limit}, since the window of {start} "
-            f"({self.n_windows} windows).",
+            f"({n} window{many}).",
         )
 
 

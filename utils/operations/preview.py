@@ -136,10 +136,11 @@ def _row(row) -> str:
     if not np.isnan(row.alerts):
         n, of = number(row.windows_alarmed), number(row.windows)
         alerts, looked = number(row.alerts), number(row.lines)
+        many = "" if row.alerts == 1 else "s"
         parts.append(
             tr(
-                pt=f"{alerts} alertas, em {n} de {of} janelas (linhas: {looked})",
-                en=f"{alerts} alerts, in {n} of {of} windows (lines: {looked})",
+                pt=f"{alerts} alerta{many}, em {n} de {of} janelas (linhas: {looked})",
+                en=f"{alerts} alert{many}, in {n} of {of} windows (lines: {looked})",
             )
         )
     if hasattr(row, "detected"):
