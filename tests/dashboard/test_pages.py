@@ -228,3 +228,11 @@ def test_a_runbook_that_is_no_page_of_ours_and_no_address_is_no_link(name):
 def test_a_runbook_elsewhere_is_a_link_to_there():
     given = snapshot(alerts=[Fired(runbook='https://wiki/x?a=1&b="')])
     assert 'href="https://wiki/x?a=1&amp;b=&quot;"' in in_language("en", given).parts["alerts"]
+
+
+def test_labels_that_are_too_few_for_a_value_are_said_and_their_share_is_in_the_table():
+    measured = table(line("performance", "labelled_share", 0.1))
+    made = in_language("en", snapshot(performance=performance_of(measured)))
+    assert "Too few labels are known yet" in made.parts["performance_finding"]
+    assert '<td class="number">0.1</td>' in made.parts["performance_table"]
+    assert made.drawn == []

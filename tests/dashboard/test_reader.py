@@ -169,3 +169,19 @@ def test_what_is_sent_is_the_page_with_null_for_what_is_no_number():
         assert sent["plots"]["latency"]["sources"]["latency-columns"]["p50"] == [None] * 60
         realised = sent["plots"]["performance"]["sources"]["realised-columns"]
         assert (realised["y"], realised["threshold"]) == ([9.0], [None])
+
+
+def test_who_reads_beside_the_thread_counts_nothing_twice(monkeypatch):
+    monkeypatch.setattr("utils.dashboard.reader.PERIOD_S", 0.001)
+    with watched() as (endpoint, metrics, reader, _):
+        reader.read()
+        reader.start()
+        try:
+            for _ in range(50):
+                endpoint.predict(FLIGHTS)
+                metrics.count("/invocations", 200, 0.001)
+                reader.read()
+        finally:
+            reader.stop()
+        total = reader.snapshot.total
+        assert (total.answered, total.n_timed, reader.snapshot.stored) == (50, 100, 100)

@@ -116,3 +116,12 @@ def test_without_a_threshold_or_to_one_of_0_there_is_no_way():
     assert all(math.isnan(each) for each in toward(1.0, low=NAN, high=NAN))
     threshold, share = toward(1.0, low=NAN, high=0.0)
     assert threshold == 0.0 and math.isnan(share)
+
+
+def test_the_share_of_labels_known_is_told_and_never_drawn_as_performance():
+    share = line("performance", "labelled_share", 0.1)
+    alone = performance_of(table(share))
+    assert (alone.metric, alone.over_time) == ("", ())
+    assert [each.metric for each in alone.latest] == ["labelled_share"]
+    both = performance_of(table(share, line("performance", "my_own", 1.0)))
+    assert both.metric == "my_own"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from utils.dashboard.access import HOME, NOW, RUNBOOKS, Guard, Sessions, languag
 from utils.dashboard.reader import Reader
 from utils.dashboard.snapshot import Alert
 from utils.dashboard.view import runbook_page, sign_in_page, view_of
+from utils.records import utc_now
 from utils.text import using
 
 if TYPE_CHECKING:
@@ -31,6 +34,8 @@ def mount(
     *,
     alerts: Callable[[], Sequence[Alert]] | None = None,
     runbooks: Mapping[str, Mapping[str, str]] | None = None,
+    clock: Callable[[], datetime] = utc_now,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> Reader:
     """Mount the live page at ``/monitoring`` of an endpoint's application; return its reader.
 
@@ -38,7 +43,7 @@ def mount(
     for all viewers. ``alerts`` returns the alerts to show; ``runbooks`` are the pages, in Markdown,
     that they lead to: by language and by name, each at ``/monitoring/runbooks/LANGUAGE/NAME``. What
     it tells of requests is what this very process answered; of predictions, whatever is stored of
-    the deployment.
+    the deployment. ``clock`` and ``seconds`` are those of the reader: a simulation has its own.
     """
     from panel.io.fastapi import add_applications
 
@@ -49,6 +54,8 @@ def mount(
         app.state.routes.metrics,
         alerts=alerts,
         runbooks=frozenset().union(*books.values()),
+        clock=clock,
+        seconds=seconds,
     )
     before = len(app.router.routes)
     pages = add_applications({HOME: view_of(reader)}, app=app, title="Vigia", location=False)

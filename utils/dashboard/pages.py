@@ -413,6 +413,13 @@ def _performance(snapshot: Snapshot) -> Section:
         return Section(finding=_said(said), table="", data=_points(()), is_drawn=False)
     metric = metric_name(found.metric)
     said, alarmed = [], False
+    if not found.over_time:
+        said.append(
+            tr(
+                pt="Ainda não se conhecem rótulos que bastem para medir o erro.",
+                en="Too few labels are known yet to measure the error.",
+            )
+        )
     for is_estimated in (False, True):
         points = [each for each in found.over_time if each.is_estimated == is_estimated]
         if points:
@@ -452,6 +459,7 @@ def _performance(snapshot: Snapshot) -> Section:
         finding=_said(" ".join(said), is_bad=alarmed),
         table=table(names, rows, caption=caption, numbers=(2, 8)),
         data=_points(found.over_time),
+        is_drawn=bool(found.over_time),
     )
 
 

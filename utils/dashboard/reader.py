@@ -120,6 +120,7 @@ class Reader:
         self._alerts: Sequence[Alert] = ()
         self._last_event = 0
         self._version = 0
+        self._reading = threading.Lock()
         self._lock = threading.Lock()
         self._made: dict[str, Made] = {}
         self._asked: dict[str, float] = {}
@@ -150,7 +151,14 @@ class Reader:
                 return
 
     def read(self) -> None:
-        """Read once: take what is new, and make the snapshot and the pages that are looked at."""
+        """Read once: take what is new, and make the snapshot and the pages that are looked at.
+
+        Whoever cannot wait for the thread's next reading may call it, beside the thread too.
+        """
+        with self._reading:
+            self._read()
+
+    def _read(self) -> None:
         trouble = ""
         at = self._seconds()
         self._tallies.requests(by_status(self._metrics), at=at)

@@ -140,6 +140,7 @@ def performance_of(table: pd.DataFrame) -> Performance:
 
     Groups are left out. A window without a value, such as one whose labels are not there yet, is
     no point; so the newest window of an estimate may well be newer than that of its realised twin.
+    The share of the labels that are known is told, and never drawn: it is no performance.
     """
     rows = table[
         table["monitor"].isin((REALISED, ESTIMATED))
@@ -149,8 +150,9 @@ def performance_of(table: pd.DataFrame) -> Performance:
     ].sort_values("window_start", kind="stable")
     if rows.empty:
         return Performance()
-    metrics = list(dict.fromkeys(rows["metric"]))
-    metric = next((each for each in MAIN_METRICS if each in metrics), metrics[0])
+    metrics = [each for each in dict.fromkeys(rows["metric"]) if each != "labelled_share"]
+    first = metrics[0] if metrics else ""
+    metric = next((each for each in MAIN_METRICS if each in metrics), first)
     newest = rows.drop_duplicates(["monitor", "metric"], keep="last")
     return Performance(
         metric=metric,
