@@ -321,6 +321,7 @@ def test_serve_passes_on_what_it_was_given(monkeypatch):
         "tracking_uri": None,
         "accept_event_time": False,
         "capture": True,
+        "follow": False,
     }
 
 

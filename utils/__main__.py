@@ -106,6 +106,7 @@ def _serve(chosen: argparse.Namespace) -> int:
         tracking_uri=chosen.tracking_uri,
         accept_event_time=chosen.accept_event_time,
         capture=chosen.capture,
+        follow=chosen.follow,
         prepare=partial(_prepare, monitoring=chosen.monitoring),
     )
     return 0
@@ -464,6 +465,16 @@ def _add_serve(commands) -> None:
         help=tr(
             pt="aceita das requisições o momento do evento (para tráfego simulado)",
             en="takes the event time from the requests (for simulated traffic)",
+        ),
+    )
+    serve.add_argument(
+        "--follow",
+        action="store_true",
+        help=tr(
+            pt="serve o que está implantado sob o nome, e o que vier a estar: promoções, "
+            "reversões e canários valem em segundos, sem reiniciar",
+            en="serves what is deployed under the name, and what comes to be: promotions, "
+            "rollbacks and canaries count within seconds, without a restart",
         ),
     )
     serve.add_argument(

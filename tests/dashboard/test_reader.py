@@ -26,10 +26,9 @@ class Seconds:
 def watched(**settings):
     """Give an endpoint, its metrics, its reader and the reader's seconds."""
     with example_endpoint() as endpoint:
-        metrics, seconds = Metrics(endpoint.deployment), Seconds()
+        metrics, seconds = Metrics(endpoint), Seconds()
         reader = Reader(
-            endpoint.store,
-            endpoint.deployment,
+            endpoint,
             metrics,
             seconds=seconds,
             clock=lambda: NOON,

@@ -49,8 +49,7 @@ def mount(
 
     books = runbooks or {}
     reader = Reader(
-        endpoint.store,
-        endpoint.deployment,
+        endpoint,
         app.state.routes.metrics,
         alerts=alerts,
         runbooks=frozenset().union(*books.values()),

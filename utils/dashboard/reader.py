@@ -29,9 +29,9 @@ from utils.dashboard.snapshot import (
     performance_of,
 )
 from utils.dashboard.tallies import ANSWERS, Tallies
-from utils.records import Deployment, VigiaError, utc_now
+from utils.records import VigiaError, utc_now
 from utils.serving.app import Metrics
-from utils.store import Store
+from utils.serving.endpoint import Endpoint
 from utils.text import using
 
 PERIOD_S = 2.0
@@ -95,8 +95,7 @@ class Reader:
 
     def __init__(
         self,
-        store: Store,
-        deployment: Deployment,
+        endpoint: Endpoint,
         metrics: Metrics,
         *,
         alerts: Callable[[], Sequence[Alert]] | None = None,
@@ -104,8 +103,8 @@ class Reader:
         clock: Callable[[], datetime] = utc_now,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
-        self._deployment = deployment
+        self._endpoint = endpoint
+        self._store = endpoint.store
         self._metrics = metrics
         self._alerts_of = alerts
         self._runbooks = runbooks
@@ -173,7 +172,7 @@ class Reader:
                 self._make(language)
 
     def _read_store(self, at: float) -> None:
-        store, name = self._store, self._deployment.name
+        store, name = self._store, self._endpoint.deployment.name
         again = self._recount_at is None or at >= self._recount_at
         found = store.activity(name, after=self._last_id, limit=ANSWERS)
         self._tallies.answers(
@@ -199,17 +198,18 @@ class Reader:
             self._recount_at = at + RECOUNT_S
 
     def _read_measurements(self) -> None:
-        name = self._deployment.name
+        name = self._endpoint.deployment.name
         starts = self._store.window_starts(name, newest=WINDOWS)
         if starts:
             table = self._store.measurements(name, start=starts[0])
             self._performance, self._drift = performance_of(table), drift_of(table)
 
     def _now(self, *, trouble: str) -> Snapshot:
+        served = self._endpoint.deployment
         return Snapshot(
-            deployment=self._deployment.name,
-            model_name=self._deployment.model_name,
-            model_version=self._deployment.model_version,
+            deployment=served.name,
+            model_name=served.model_name,
+            model_version=served.model_version,
             at=self._clock(),
             stored=self._stored,
             traffic=self._tallies.traffic(at=self._seconds()),

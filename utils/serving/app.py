@@ -16,7 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -25,15 +25,17 @@ from uuid import UUID
 import mlflow
 import uvicorn
 from fastapi import FastAPI, Request, Response
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from utils.records import Deployment, VigiaError
+from utils.records import VigiaError
 from utils.serving.batching import MAX_BATCH_ROWS, Batcher
 from utils.serving.contract import Refused, Rows, bad_request
 from utils.serving.endpoint import MAX_ROWS, Answer, Endpoint, unavailable
+from utils.serving.following import follow as follow_name
 from utils.serving.ids import parse_key
 from utils.serving.keys import KeyRing, new_key
 from utils.serving.models import in_service, load
@@ -61,10 +63,27 @@ _CODES = {404: "ENDPOINT_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 _UNKNOWN_ROUTE = "other"
 
 
+class _InService:
+    """What is in service, as Prometheus scrapes it: asked anew each time."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+
+    def collect(self) -> Iterator[Metric]:
+        info = GaugeMetricFamily(
+            "vigia_model_info",
+            "1; its labels say what is served",
+            labels=["deployment", "model", "version"],
+        )
+        for each in self._endpoint.in_service:
+            info.add_metric([each.name, each.model_name, each.model_version], 1)
+        yield info
+
+
 class Metrics:
     """What Prometheus scrapes: of one app, in a registry of its own, with bounded labels."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
             "vigia_requests", "Requests answered", ["route", "status"], registry=self.registry
@@ -90,12 +109,7 @@ class Metrics:
             "Rows that were in the store when they were answered",
             registry=self.registry,
         )
-        Gauge(
-            "vigia_model_info",
-            "1; its labels say what is served",
-            ["deployment", "model", "version"],
-            registry=self.registry,
-        ).labels(deployment.name, deployment.model_name, deployment.model_version).set(1)
+        self.registry.register(_InService(endpoint))
 
     def count(self, route: str, status: int, seconds: float) -> None:
         """Count one answer, whatever it was."""
@@ -319,6 +333,16 @@ def _refusal(refused: Refused) -> Response:
     )
 
 
+class _App(FastAPI):
+    """An application whose description names the version in service, also when it changed."""
+
+    def openapi(self) -> dict[str, Any]:
+        version = self.state.routes.endpoint.deployment.model_version
+        if version != self.version:
+            self.version, self.openapi_schema = version, None
+        return super().openapi()
+
+
 def create_app(
     endpoint: Endpoint,
     *,
@@ -344,7 +368,7 @@ def create_app(
     if max_body_bytes < 1:
         raise ValueError(f"max_body_bytes={max_body_bytes}: must be at least 1")
     batcher = Batcher(endpoint.answer, max_rows=max_batch_rows)
-    metrics = Metrics(endpoint.deployment)
+    metrics = Metrics(endpoint)
     routes = _Routes(
         endpoint,
         keys=KeyRing(access_keys, endpoint.store, endpoint.deployment.name),
@@ -359,7 +383,7 @@ def create_app(
         yield
         batcher.close()
 
-    app = FastAPI(
+    app = _App(
         title=f"Vigia: {endpoint.deployment.name}",
         version=endpoint.deployment.model_version,
         docs_url=None,
@@ -529,6 +553,7 @@ def serve(
     capture: bool = True,
     max_body_bytes: int = MAX_BODY_BYTES,
     max_rows: int = MAX_ROWS,
+    follow: bool = False,
     prepare: Callable[[FastAPI, Endpoint], None] | None = None,
 ) -> None:
     """Serve a model until SIGTERM or SIGINT; then answer what was accepted, and return.
@@ -536,20 +561,24 @@ def serve(
     The deployment is called as the model is, unless named; it is a new one unless this very
     version is in service under the name already. The access key is ``VIGIA_ACCESS_KEY``, or is
     made and printed once. ``port=0`` is a free port. When requests are taken, a line says where.
+    With ``follow`` what stands under the name in the store is served, and what comes to stand there
+    later, as ``following`` says; the model is served where nothing stands there yet.
     ``prepare`` is called with the application and its endpoint before that, to add to them.
     """
     access_key = os.environ.get("VIGIA_ACCESS_KEY", "")
     if not access_key.isascii() or any(letter.isspace() for letter in access_key):
         raise VigiaError("VIGIA_ACCESS_KEY: must be ASCII without spaces, to stand in a header")
-    with _listening(host, port) as listening, open_store(store_url) as store:
-        scorer = load(model_uri, tracking_uri=tracking_uri)
-        endpoint = Endpoint(
-            scorer,
-            store,
-            in_service(store, scorer, name=deployment or scorer.model_name),
-            capture=capture,
-            max_rows=max_rows,
-        )
+    with ExitStack() as stack:
+        listening = stack.enter_context(_listening(host, port))
+        store = stack.enter_context(open_store(store_url))
+        about: dict[str, Any] = {"capture": capture, "max_rows": max_rows}
+        if follow:
+            named = {"model_uri": model_uri, "deployment": deployment, "tracking_uri": tracking_uri}
+            endpoint = stack.enter_context(follow_name(store, **named, **about))
+        else:
+            scorer = load(model_uri, tracking_uri=tracking_uri)
+            name = deployment or scorer.model_name
+            endpoint = Endpoint(scorer, store, in_service(store, scorer, name=name), **about)
         if not access_key:
             access_key = new_key()
             print(f"access key: {access_key}", flush=True)
@@ -561,7 +590,8 @@ def serve(
         )
         if prepare is not None:
             prepare(app, endpoint)
-        said = f"serving {endpoint.deployment.name} ({scorer.model_uri}) at {_address(listening)}"
+        served = endpoint.deployment
+        said = f"serving {served.name} ({served.model_uri}) at {_address(listening)}"
         server = _Server(app, ready=partial(print, said, flush=True))
         with _stopped_by_signal(server):
             server.run([listening])

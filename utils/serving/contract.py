@@ -233,6 +233,7 @@ class Contract:
     ``positional`` says that the signature names no column: the order alone counts then.
     """
 
+    signature: ModelSignature
     fields: tuple[Field, ...]
     output: Field
     positional: bool = False
@@ -392,6 +393,7 @@ def contract_of(signature: ModelSignature | None) -> Contract:
         _fields_of_tensors(inputs) if inputs.is_tensor_spec() else _fields_of_columns(inputs)
     )
     return Contract(
+        signature=signature,
         fields=fields,
         output=_output(signature.outputs),
         positional=positional,

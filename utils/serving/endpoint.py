@@ -74,13 +74,24 @@ class Answer:
     """What a request gets: one id and one prediction a row.
 
     ``scores`` are probabilities of the positive class, or ``None`` where the model has none.
-    ``captured`` says whether it is in the store.
+    ``captured`` says whether it is in the store. ``made_by`` names, where the answer was made in
+    this process, the deployment that made each prediction.
     """
 
     prediction_ids: Sequence[str]
     predictions: Sequence[Any]
-    scores: Sequence[float] | None = None
+    scores: Sequence[float | None] | None = None
     captured: bool = True
+    made_by: Sequence[Deployment] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """What models answered to the rows of a frame, a prediction a row, and who answered each."""
+
+    predictions: Sequence[Any]
+    scores: Sequence[float | None] | None
+    made_by: Sequence[Deployment]
 
 
 class Endpoint:
@@ -113,6 +124,11 @@ class Endpoint:
         self.max_rows = max_rows
         self._clock = clock
         self._one_at_a_time = threading.Lock()
+
+    @property
+    def in_service(self) -> tuple[Deployment, ...]:
+        """What answers now: one deployment, or several among which requests are split."""
+        return (self.deployment,)
 
     def predict(
         self,
@@ -283,25 +299,44 @@ class Endpoint:
     def _scored(self, requests: Sequence[Request]) -> list[Answer]:
         """Return an answer for each request, all scored as one frame."""
         frame = self.contract.frame([request.rows for request in requests])
-        count = len(frame)
-        try:
-            raw, scores = self.scorer.predict(frame, requests[0].params)
-        except Exception as error:  # a model is anybody's code, and may raise anything
-            said = f"{type(error).__name__}: {str(error)[:500]}"
-            raise bad_request(f"the model cannot score this request: {said}") from error
-        predictions = self._checked(_one_a_row(raw, count))
+        scored = self._scored_frame(frame, requests)
         answers, first = [], 0
         for request in requests:
             part = slice(first, first + request.rows.count)
             answers.append(
                 Answer(
                     prediction_ids=request.prediction_ids,
-                    predictions=predictions[part],
-                    scores=None if scores is None else scores[part].tolist(),
+                    predictions=scored.predictions[part],
+                    scores=None if scored.scores is None else scored.scores[part],
+                    made_by=scored.made_by[part],
                 )
             )
             first = part.stop
         return answers
+
+    def _scored_frame(self, frame: pd.DataFrame, requests: Sequence[Request]) -> Scored:
+        """Return what is answered to the rows of requests, which are those of the frame."""
+        return self._scored_by(self.scorer, self.deployment, frame, requests[0].params)
+
+    def _scored_by(
+        self,
+        scorer: Scorer,
+        deployment: Deployment,
+        frame: pd.DataFrame,
+        params: Mapping[str, Any],
+    ) -> Scored:
+        """Return what one model answers to the rows of a frame."""
+        count = len(frame)
+        try:
+            raw, scores = scorer.predict(frame, params)
+        except Exception as error:  # a model is anybody's code, and may raise anything
+            said = f"{type(error).__name__}: {str(error)[:500]}"
+            raise bad_request(f"the model cannot score this request: {said}") from error
+        return Scored(
+            predictions=self._checked(_one_a_row(raw, count)),
+            scores=None if scores is None else scores.tolist(),
+            made_by=[deployment] * count,
+        )
 
     def _checked(self, predictions: list[Any]) -> list[Any]:
         try:
@@ -321,30 +356,34 @@ class Endpoint:
             for row in self._captured(request, answer)
         ]
         try:
-            self._append(rows)
+            self._append(rows, [each for answer in answers for each in answer.made_by])
             return answers
         except DuplicatePrediction as duplicate:
             if len(requests) > 1:
                 raise _conflict(str(duplicate)) from None
         return [self._repeated(requests[0], answers[0], rows)]
 
-    def _append(self, rows: Sequence[tuple]) -> None:
+    def _append(self, rows: Sequence[tuple], made_by: Sequence[Deployment]) -> None:
         try:
-            self.store.append(self.deployment.deployment_crn, rows)
+            self._write(rows, made_by)
         except StoreUnavailable as error:
             raise unavailable(f"the prediction was not captured: {error}") from error
         except ValueError as error:
             raise bad_request(f"the store does not take these rows: {error}") from error
 
+    def _write(self, rows: Sequence[tuple], made_by: Sequence[Deployment]) -> None:
+        """Store rows, each of the deployment that made it: here there is but one."""
+        self.store.append(self.deployment.deployment_crn, rows)
+
     def _captured(self, request: Request, answer: Answer) -> Iterable[tuple]:
         """Yield the rows of a request as ``Store.append`` takes them."""
-        columns = request.rows.columns
+        columns, ids = request.rows.columns, request.prediction_ids
         started = request.started
         latency_ms = None if started is None else (time.perf_counter() - started) * 1_000
         return zip(
-            request.prediction_ids,
+            ids,
             request.event_times,
-            repeat(self.deployment.model_version),
+            (by.model_version for _, by in zip(ids, answer.made_by, strict=True)),
             repeat(request.client),
             repeat(latency_ms),
             self.contract.output.stored(answer.predictions),
@@ -368,8 +407,8 @@ class Endpoint:
             if id in stored and inputs[stored[id]] != row[-len(self.contract.fields) :]:
                 raise _conflict(f"prediction_id {id} is stored with other inputs")
         try:
-            if new := [row for row in rows if row[0] not in stored]:
-                self._append(new)
+            if new := [at for at, id in enumerate(ids) if id not in stored]:
+                self._append([rows[at] for at in new], [answer.made_by[at] for at in new])
         except DuplicatePrediction:
             raise unavailable("the same request is being answered elsewhere") from None
         predictions = self.contract.output.restored(found["prediction"])
@@ -389,9 +428,12 @@ class Endpoint:
 
     def _find(self, ids: Sequence[str]) -> pd.DataFrame:
         try:
-            return self.store.find(self.deployment.name, ids)
+            return self._stored(ids)
         except StoreUnavailable as error:
             raise unavailable(f"the store cannot be read: {error}") from error
+
+    def _stored(self, ids: Sequence[str]) -> pd.DataFrame:
+        return self.store.find(self.deployment.name, ids)
 
     def _inputs(self, found: pd.DataFrame) -> list[list[Any]]:
         return [
@@ -416,13 +458,17 @@ class Endpoint:
         """
         frame = self._labels(labels)
         try:
-            return self.store.write_labels(frame, deployment=self.deployment.name)
+            return self.store.write_labels(frame, deployment=self._names())
         except UnknownPrediction as error:
             raise Refused(404, "RESOURCE_DOES_NOT_EXIST", str(error)) from error
         except StoreUnavailable as error:
             raise unavailable(f"the labels were not stored: {error}") from error
         except ValueError as error:
             raise bad_request(f"labels: {error}") from error
+
+    def _names(self) -> Sequence[str]:
+        """Return the names under which its predictions are stored."""
+        return [self.deployment.name]
 
     def _labels(self, labels: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
         if len(labels) > self.max_rows:

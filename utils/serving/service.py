@@ -37,8 +37,9 @@ class Service:
     by ``stop``, at the end of a ``with`` block, when nothing refers to it any more, and when this
     process ends in any other way than by SIGKILL or a crash.
 
-    ``model_uri``, ``store_url``, ``deployment``, ``tracking_uri`` and ``accept_event_time`` are
-    those of ``app.serve``. ``access_key`` is made unless given, and is known here only.
+    ``model_uri``, ``store_url``, ``deployment``, ``tracking_uri``, ``accept_event_time`` and
+    ``follow`` are those of ``app.serve``. ``access_key`` is made unless given, and is known here
+    only.
 
     Raises ``NotServing`` when ``url`` or ``client`` is asked for and there is no server.
     """
@@ -52,6 +53,7 @@ class Service:
         tracking_uri: str | None = None,
         access_key: str | None = None,
         accept_event_time: bool = False,
+        follow: bool = False,
     ) -> None:
         self.access_key = access_key or new_key()
         command = [sys.executable, "-m", "utils", "serve", "--port", "0"]
@@ -59,6 +61,7 @@ class Service:
         command += ["--deployment", deployment] if deployment else []
         command += ["--tracking-uri", tracking_uri] if tracking_uri else []
         command += ["--accept-event-time"] if accept_event_time else []
+        command += ["--follow"] if follow else []
         self._errors: IO[str] = TemporaryFile("w+")
         self._process = subprocess.Popen(
             command,

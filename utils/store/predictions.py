@@ -98,11 +98,14 @@ def insert(
 
 
 def duplicates(
-    backend: Backend, connection: sa.Connection, service: Service, ids: Sequence[str]
+    backend: Backend, connection: sa.Connection, services: Sequence[Service], ids: Sequence[str]
 ) -> DuplicatePrediction:
     """Return the error that names which of the ids cannot be written, and why."""
     stored = [
-        id for part in slices(len(ids)) for id in numbers(backend, connection, service, ids[part])
+        id
+        for service in services
+        for part in slices(len(ids))
+        for id in numbers(backend, connection, service, ids[part])
     ]
     counted = pd.Series(ids, dtype="object")
     twice = counted[counted.duplicated()].unique()
@@ -112,8 +115,8 @@ def duplicates(
         if len(names)
     ]
     return DuplicatePrediction(
-        f"prediction_id of {service.name!r}, {'; '.join(reasons)}. Predictions are written once, "
-        "and nothing of these rows was stored"
+        f"prediction_id of {' or '.join(repr(service.name) for service in services)}, "
+        f"{'; '.join(reasons)}. Predictions are written once, and nothing of these rows was stored"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +29,7 @@ from utils.store.labels import write as write_labels
 from utils.store.metrics import read as read_metrics
 from utils.store.migrations import migrate
 from utils.store.services import Layout
+from utils.store.tables import Service
 
 
 def open_store(url: str) -> Store:
@@ -180,6 +181,57 @@ class Store:
             ids=lambda: [row[0] for row in rows],
         )
 
+    def append_apart(self, rows: Mapping[str, Sequence[tuple]], *, names: Collection[str]) -> None:
+        """Store predictions of several deployments, all or none, each id under one name alone.
+
+        ``rows`` are those of ``append``, by deployment. ``names`` are under which none of their ids
+        may be stored yet: so a request that comes again is not stored a second time, whichever of
+        them answers it now.
+
+        Raises as ``append`` does.
+
+        >>> from dataclasses import replace
+        >>> from utils.store.example import DEPLOYMENT, SCHEMA, example_store
+        >>> canary = replace(DEPLOYMENT, name="flights-canary", deployment_crn="crn:deployment:2")
+        >>> noon = datetime.fromisoformat("2013-04-02T12:00Z")
+        >>> c, d = ((id, noon, "1", "tower", 1.8, 7.5, None, 733.0, "AA") for id in "cd")
+        >>> with example_store() as store:
+        ...     store.add_deployment(canary, SCHEMA)
+        ...     names = ["flights", "flights-canary"]
+        ...     store.append_apart({"flights": [c], "flights-canary": [d]}, names=names)
+        ...     [store.count(name) for name in names]
+        [3, 1]
+        """
+        ids = [row[0] for part in rows.values() for row in part]
+        services: dict[int, Service] = {}
+        try:
+            with self._backend.writing() as connection:
+                layouts = {each: self._layout(connection, each) for each in [*names, *rows]}
+                services = {each.service.id: each.service for each in layouts.values()}
+                for number in sorted(services):
+                    self._backend.lock(connection, number)
+                for deployment, part in rows.items():
+                    own = layouts[deployment]
+                    self._need_nowhere_else(connection, services, own, [row[0] for row in part])
+                    columns = predictions.columns_of_rows(own, part)
+                    predictions.insert(self._backend, connection, own, columns)
+        except sa.exc.IntegrityError as error:
+            with self._backend.reading() as connection:
+                raise predictions.duplicates(
+                    self._backend, connection, list(services.values()), ids
+                ) from error
+
+    def _need_nowhere_else(
+        self,
+        connection: sa.Connection,
+        services: Mapping[int, Service],
+        own: Layout,
+        ids: Sequence[str],
+    ) -> None:
+        others = [each for number, each in services.items() if number != own.service.id]
+        if any(predictions.numbers(self._backend, connection, each, ids) for each in others):
+            raise predictions.duplicates(self._backend, connection, others, ids)
+
     def write_predictions(self, deployment: str, frame: pd.DataFrame) -> int:
         """Store a frame of predictions, all or none, and return how many they are.
 
@@ -215,7 +267,7 @@ class Store:
         except sa.exc.IntegrityError as error:
             with self._backend.reading() as connection:
                 raise predictions.duplicates(
-                    self._backend, connection, layout.service, ids()
+                    self._backend, connection, [layout.service], ids()
                 ) from error
 
     def _layout(self, connection: sa.Connection, deployment: str) -> Layout:
@@ -292,7 +344,7 @@ class Store:
     # Labels
 
     def write_labels(
-        self, labels: pd.DataFrame, *, deployment: str | None = None
+        self, labels: pd.DataFrame, *, deployment: str | Sequence[str] | None = None
     ) -> dict[str, int]:
         """Store labels, all or none, and say how many were new, revised or repeated.
 
@@ -305,9 +357,11 @@ class Store:
         A repeated label leaves no trace: a different one that comes later, with a ``known_at``
         before the repetition's, is in force after it.
 
+        ``deployment`` names where the predictions are; several names may be given.
+
         Raises ``UnknownPrediction`` naming the ids that the store, or the ``deployment``, lacks,
         and ``ValueError`` for a label of the wrong kind, or an id that two deployments have when
-        none is named.
+        not one alone is named.
 
         >>> from utils.store.example import example_store
         >>> landed = pd.to_datetime(["2013-04-01T15Z"])
@@ -317,7 +371,11 @@ class Store:
         ({'new': 1, 'revised': 0, 'repeated': 0}, {'new': 0, 'revised': 0, 'repeated': 1})
         """
         with self._backend.writing() as connection:
-            chosen = services.services_called(connection, deployment)
+            names = (
+                [deployment] if deployment is None or isinstance(deployment, str) else deployment
+            )
+            found = [each for name in names for each in services.services_called(connection, name)]
+            chosen = sorted(found, key=lambda each: each.id)
             counts = write_labels(self._backend, connection, chosen, labels)
         return {outcome: counts[outcome] for outcome in ("new", "revised", "repeated")}
 
