@@ -11,15 +11,17 @@ apscheduler, which waits for it. Each window has its stream, so it is done once 
 
 from __future__ import annotations
 
-import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 from utils.exporters import schedules
+from utils.monitors import windows
 from utils.operations.life import Window, runs_of
 from utils.operations.loop import Loop, Outcome
 from utils.records import VigiaError, utc_now
@@ -62,13 +64,19 @@ class Schedule:
     end: str
 
     def __post_init__(self) -> None:
-        moment = datetime(2024, 1, 1, tzinfo=UTC)
-        self._trigger()
-        schedules.window(moment, start_offset=self.start, end_offset=self.end)
+        start, end = (schedules.offset(getattr(self, n), argument=n) for n in ("start", "end"))
+        if not start < end:
+            raise ValueError(f"start={self.start!r}: must lie before end={self.end!r}")
+        if next(self.moments(after=datetime(1970, 1, 1, tzinfo=UTC)), None) is None:
+            raise ValueError(f"cron={self.cron!r}: such a day never comes")
 
     def moments(self, *, after: datetime) -> Iterator[datetime]:
-        """Yield the moments of runs after a moment, without end; of ``NOW`` the one."""
+        """Yield the moments of runs after a moment, without end; of ``NOW`` the one.
+
+        Raises ``ValueError`` for a moment without a zone.
+        """
         trigger = self._trigger()
+        windows.moment(after, argument="after")
         if trigger is None:
             for each in schedules.runs(self.cron, after=after):
                 yield each.to_pydatetime()
@@ -95,7 +103,8 @@ class Schedule:
         from apscheduler.triggers.cron import CronTrigger
 
         fields = self.cron.removeprefix("cron(").removesuffix(")").split()
-        if not self.cron.startswith("cron(") or len(fields) != 6:
+        is_whole = self.cron.startswith("cron(") and self.cron.endswith(")")
+        if not is_whole or len(fields) != 6:
             raise ValueError(str(documented).replace("expression=", "cron=", 1)) from None
         names = ("minute", "hour", "day", "month", "day_of_week", "year")
         if any(letter.isdigit() for letter in fields[4]):
@@ -117,25 +126,40 @@ class Schedule:
 
 
 def holder_of_this_process() -> str:
-    """Return a name of this process that no other one has: host, number, and when it began."""
+    """Return a name of this process that no other one has: host, number, and when it began.
+
+    That is in seconds since the host was started, which no change of its clock alters.
+    """
     import psutil
 
     process = psutil.Process()
-    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+    return f"{socket.gethostname()}:{process.pid}:{_began_s(process):.2f}"
 
 
 def is_gone(holder: str) -> bool:
-    """Return whether a holder was a process of this host that is there no more."""
+    """Return whether a holder was a process of this host that is there no more.
+
+    Of another host nobody knows; containers that share a host's name but not its processes must
+    not run schedulers of one deployment.
+    """
     import psutil
 
     host, _, rest = holder.partition(":")
     number, _, began = rest.partition(":")
-    if host != socket.gethostname() or not number.isdigit() or int(number) == os.getpid():
+    if host != socket.gethostname() or not number.isdigit():
         return False
     try:
-        return abs(psutil.Process(int(number)).create_time() - float(began)) > 1
+        process = psutil.Process(int(number))
+        is_other = abs(_began_s(process) - float(began)) > 1
+        return is_other or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def _began_s(process) -> float:
+    import psutil
+
+    return process.create_time() - psutil.boot_time()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,23 +186,40 @@ class Lease:
         """
         if self._take():
             return
-        holders = [e.body["holder"] for e in self.store.events(self.name)]
-        for other in holders:
-            if is_gone(other):
-                self.store.release_lease(self.name, holder=other)
+        other = self.store.lease_holder(self.name)
+        if other and is_gone(other):
+            self.store.release_lease(self.name, holder=other)
         if not self._take():
             raise OtherScheduler(
-                f"deployment={self.deployment!r}: another scheduler is at work ({holders[-1]}); "
+                f"deployment={self.deployment!r}: another scheduler is at work ({other}); "
                 f"stop it, or wait {self.seconds:.0f} s after it fell silent"
             )
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Hold the lease, and renew it meanwhile: a step may take longer than it lasts.
+
+        Raises as ``hold`` does. A renewal that the store refuses is tried again at the next one.
+        """
+        self.hold()
+        is_over = threading.Event()
+
+        def renew() -> None:
+            while not is_over.wait(self.seconds / 3):
+                with suppress(StoreUnavailable):
+                    self._take()
+
+        renewing = threading.Thread(target=renew, name=self.name, daemon=True)
+        renewing.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            renewing.join()
+
     def _take(self) -> bool:
-        now = self.clock()
-        if not self.store.take_lease(self.name, holder=self.holder, now=now, seconds=self.seconds):
-            return False
-        body = {"holder": self.holder}
-        self.store.record(self.name, self.holder, kind="holder", at=now, body=body)
-        return True
+        about = {"holder": self.holder, "now": self.clock(), "seconds": self.seconds}
+        return self.store.take_lease(self.name, **about)
 
     def release(self) -> None:
         self.store.release_lease(self.name, holder=self.holder)
@@ -241,24 +282,24 @@ class Scheduler:
 
         Raises ``OtherScheduler``, ``ClockJumped``, and ``StoreUnavailable`` at last.
         """
+        found: list[Done] = []
         for left in reversed(range(MOST_TRIES)):
             try:
-                return self._tick(now)
+                self._tick(now, found)
+                break
             except StoreUnavailable:
                 if not left:
                     raise
                 self.sleep(PAUSE_S)
-        raise AssertionError("unreachable")
-
-    def _tick(self, now: datetime) -> list[Done]:
-        self.lease.hold()
-        known = runs_of(self.loop.store, self.loop.plan.deployment)
-        unfinished = [each.window for each in known if not each.state]
-        found = []
-        for window in [*unfinished, *self.due(now=now)]:
-            outcome = self.loop.run(window, clock=lambda: now, hold=self.lease.hold)
-            found.append(Done(window=window, outcome=outcome))
         return found
+
+    def _tick(self, now: datetime, found: list[Done]) -> None:
+        with self.lease.kept():
+            known = runs_of(self.loop.store, self.loop.plan.deployment)
+            unfinished = [each.window for each in known if not each.state]
+            for window in [*unfinished, *self.due(now=now)]:
+                outcome = self.loop.run(window, clock=lambda: now, hold=self.lease.hold)
+                found.append(Done(window=window, outcome=outcome))
 
     def simulate(self, *, until: datetime) -> Iterator[list[Done]]:
         """Tick at each moment of the schedule from ``since`` on, as if it were then.

@@ -79,6 +79,12 @@ def take_lease(
     return True
 
 
+def lease_holder(connection: sa.Connection, name: str) -> str | None:
+    """Return who took a lease last and did not give it back, or ``None``."""
+    table = tables.lease
+    return connection.scalar(sa.select(table.c.holder).where(table.c.name == name))
+
+
 def release_lease(backend: Backend, connection: sa.Connection, *, name: str, holder: str) -> None:
     """Give a lease back; one that somebody else holds stays theirs."""
     backend.lock(connection, _LOCK)

@@ -680,6 +680,19 @@ class Store:
                 until=moment + round(seconds * 1e6),
             )
 
+    def lease_holder(self, name: str) -> str | None:
+        """Return who took a lease last and did not give it back, though it may have run out.
+
+        >>> from utils.store.example import NOON, example_store
+        >>> with example_store() as store:
+        ...     before = store.lease_holder("loop")
+        ...     held = store.take_lease("loop", holder="a", now=NOON, seconds=60)
+        ...     before, store.lease_holder("loop")
+        (None, 'a')
+        """
+        with self._backend.reading() as connection:
+            return journal.lease_holder(connection, name)
+
     def release_lease(self, name: str, *, holder: str) -> None:
         """Give a lease back; one that somebody else holds stays theirs.
 
