@@ -61,10 +61,12 @@ def ask(
         raise ValueError(f"action={action!r}: must be one of {', '.join(get_args(Action))}")
     if not by.strip():
         raise ValueError(f"by={by!r}: must name who asks")
-    waiting = [each.id for each in requests(store, deployment)]
-    if len(waiting) >= most_waiting and id not in waiting:
+    if any(event.key == id for event in store.events(stream_of(deployment))):
+        return False
+    n_waiting = len(requests(store, deployment))
+    if n_waiting >= most_waiting:
         raise QueueFull(
-            f"deployment={deployment!r}: {len(waiting)} requests wait already, and at most "
+            f"deployment={deployment!r}: {n_waiting} requests wait already, and at most "
             f"{most_waiting} may; is the scheduler running?"
         )
     body = {"by": by, "reason": reason, "deployment": deployment, "action": action}
