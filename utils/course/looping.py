@@ -25,7 +25,7 @@ from utils.datasets.incidents import inject
 from utils.monitors import suite
 from utils.monitors.paired import loss_change
 from utils.operations import actions, life, steps
-from utils.operations.canary import Canary, goes_to_canary
+from utils.operations.canary import Canary
 from utils.operations.candidates import captured
 from utils.operations.decisions import Limits
 from utils.operations.life import Life, Window, canary_name
@@ -41,6 +41,7 @@ from utils.serving import gates
 from utils.serving.client import Client
 from utils.serving.endpoint import Endpoint
 from utils.serving.models import Scorer, deploy, load, log_model
+from utils.serving.splits import split_of
 from utils.serving.traffic import replay
 from utils.store import Store, open_store
 
@@ -145,14 +146,13 @@ class Ask:
 class World:
     """What happens outside, brought in as time goes on: departures, labels, people who ask.
 
-    While there is a canary, each flight goes to it or not by its number. What was brought in
+    While a share goes to a canary, each flight goes to it or not by its number. What was brought in
     already is not brought in twice.
     """
 
     traffic: pd.DataFrame
     store: Store
     tracking_uri: str
-    share: float
     asks: tuple[Ask, ...] = ()
     _loaded: dict[str, Scorer] = field(default_factory=dict, repr=False)
 
@@ -165,11 +165,10 @@ class World:
         since = max(before, default=arrivals.IN_SERVICE)
         left = self.traffic["departed_at"]
         rows = self.traffic[(left >= since) & (left < window.run)]
-        candidate = stands.candidate
-        if candidate is not None and candidate.stage == "canary":
-            keys = rows["flight_id"].astype("str")
-            chosen = goes_to_canary(keys, share=self.share, salt=candidate.version)
-            self._send(canary_name(NAME), rows[chosen])
+        split = split_of(self.store, NAME)
+        if split is not None:
+            chosen = split.takes(rows["flight_id"].astype("str"))
+            self._send(split.deployment, rows[chosen])
             rows = rows[~chosen]
         self._send(NAME, rows)
         for each in self.asks:
@@ -233,12 +232,10 @@ def scheduled(
     from utils.operations.schedule import holder_of_this_process
 
     with open_store(workspace.store_url) as store:
-        canary = changed.get("canary") or plan_of().canary
         world = World(
             traffic=traffic,
             store=store,
             tracking_uri=workspace.tracking_uri,
-            share=canary.share,
             asks=tuple(asks),
         )
         loop = Loop(

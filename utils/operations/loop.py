@@ -41,6 +41,7 @@ from utils.records import AlertRule, Deployment, VigiaError, utc_now
 from utils.serving import gates
 from utils.serving.benchmarks import answered
 from utils.serving.models import deploy
+from utils.serving.splits import Split, begin_split, end_split
 from utils.store import Store
 from utils.text import nearest, tr
 
@@ -590,10 +591,17 @@ class _Acting:
         }
 
     def _canary_begins(self, version: str) -> Body:
-        name = canary_name(self.plan.deployment)
+        name, share = canary_name(self.plan.deployment), self.plan.canary.share
         self._serve(name, version)
-        self._note("canary", version=version, share=self.plan.canary.share)
+        split = Split(deployment=name, share=share, salt=version)
+        about = {"at": self.run.clock(), "by": self.window.id}
+        begin_split(self.store, self.plan.deployment, split, **about)
+        self._note("canary", version=version, share=share)
         return {"version": version, "name": name}
+
+    def _canary_ends(self) -> None:
+        """Let the champion answer everything again."""
+        end_split(self.store, self.plan.deployment, at=self.run.clock(), by=self.window.id)
 
     def _serve(self, name: str, version: str) -> None:
         """Put a version into service under a name, unless it is there."""
@@ -649,6 +657,7 @@ class _Acting:
         }
 
     def _withdraw(self, seen: Body) -> Body:
+        self._canary_ends()
         self._note("withdrawn", version=seen["version"], why=dict(seen["why"]))
         return {"version": seen["version"], "why": dict(seen["why"])}
 
@@ -656,13 +665,18 @@ class _Acting:
         """Withdraw the candidate that somebody declined, if there is one."""
         found = self.loop.life.candidate
         if found is not None:
+            self._canary_ends()
             self._note("withdrawn", version=found.version, why=in_both(lambda: said))
         return {"why": in_both(lambda: said)}
 
     def _switch(self, version: str) -> None:
-        """Point the champion's alias at a version that passed its gate, and put it into service."""
+        """Point the champion's alias at a version that passed its gate, and put it into service.
+
+        The canary goes last: until then its share is answered by it, and not by whom it replaces.
+        """
         gates.promote(self.models.name, version, tracking_uri=self.loop.tracking_uri)
         self._serve(self.plan.deployment, version)
+        self._canary_ends()
 
     def _promote(self, version: str) -> Body:
         before = self._candidate_of(version).champion
