@@ -269,6 +269,16 @@ def test_a_day_with_a_silent_night_is_a_day(hours, window):
     assert len(found.current) == len(now)
 
 
+def test_where_the_end_of_what_was_recorded_is_said_the_current_data_may_be_short():
+    now = current(days=5)
+    asked = replace(ASKED, until="2024-04-01T00:00Z")
+    found = prepared(reference(), now, asked)
+    assert found.until == pd.Timestamp("2024-04-01", tz="UTC")
+    assert len(found.current) == len(now)
+    for nothing in (None, ""):
+        assert prepared(reference(), current(), replace(ASKED, until=nothing)).until is None
+
+
 def test_a_reference_after_the_current_data_is_said():
     found = prepared(current(days=40), reference(days=40), ASKED)
     assert "the reference is later than the current data" in found.notes
@@ -368,6 +378,11 @@ REFUSALS = {
         {"asked": {"window": "-7D"}},
         "window='-7D': a positive, fixed length of time is needed, such as 7D or 12h",
         "window='-7D': é preciso uma duração fixa e positiva, como 7D ou 12h",
+    ),
+    "an end without a zone": (
+        {"asked": {"until": "2024-04-01"}},
+        "until='2024-04-01': a time with its zone is needed, such as 2013-04-08T00:00Z",
+        "until='2024-04-01': é preciso um momento com fuso, como 2013-04-08T00:00Z",
     ),
     "no budget": (
         {"asked": {"false_alarms_per_year": "few"}},

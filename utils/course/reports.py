@@ -1,4 +1,4 @@
-"""The report as a command: the notebook run on somebody's data, its files put in their place."""
+"""The report as a command, and as a monitor of the loop: its notebook run on somebody's data."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from utils.course import builder
@@ -18,6 +20,10 @@ from utils.report.inputs import Asked, loaded
 from utils.report.sources import Unusable, without_password
 from utils.runner import Bars, Job, Outcome, run_all
 from utils.text import tr, using
+
+if TYPE_CHECKING:
+    from utils.operations.monitors import ByNotebook
+    from utils.operations.plans import Measuring
 
 NOTEBOOK = "monitoring_report"
 
@@ -36,6 +42,39 @@ def report(
         with _staged(out) as folder:
             _run(reference, current, asked, language=language, seed=seed, folder=folder, out=out)
     return json.loads((out / "alerts.json").read_text(encoding="utf-8"))
+
+
+def monitor_of(measuring: Measuring, *, out: Path) -> ByNotebook:
+    """Return the monitor of the loop that writes this report on each window, in a folder each.
+
+    It measures as ``InProcess`` does with the same roles, window, budget and seed, and leaves the
+    page, the alerts and the executed notebook beside the measurements. What differs: the report
+    wants a reference that has no time in common with the window and makes two windows of it, and
+    refuses one that does not (``Unusable``); and it reads numbers written as text as numbers.
+    """
+    from utils.operations.monitors import ByNotebook
+
+    roles = measuring.roles
+    asked = Asked(
+        time_column=roles.time_column,
+        window=measuring.window,
+        prediction_column=roles.prediction_column,
+        score_column=roles.score_column,
+        target_column=roles.label_column,
+        known_at_column=roles.known_at_column,
+        group_columns=roles.group_columns,
+        task=roles.task,
+        false_alarms_per_year=measuring.false_alarms_per_year,
+    )
+
+    def written(
+        reference: str, current: str, *, out: Path, features: Sequence[str], until: datetime
+    ) -> None:
+        about = replace(asked, feature_columns=tuple(features), until=until.isoformat())
+        settings = {"language": measuring.language, "seed": measuring.seed}
+        report(reference, current, about, out=out, **settings)
+
+    return ByNotebook(report=written, out=out)
 
 
 def _run(

@@ -50,7 +50,9 @@ class Asked:
 
     Only the frames of a store need no ``time_column``. Without ``feature_columns`` every column
     that is none of the others is a feature. Without ``task`` it follows from the target, or else
-    from the prediction; ``positive`` is the class that ``score_column`` speaks of.
+    from the prediction; ``positive`` is the class that ``score_column`` speaks of. ``until`` is the
+    end of what was recorded (ISO 8601, with its zone), where the last row does not tell it: silence
+    before it is a finding, and the current data may be shorter than a window.
     """
 
     time_column: str | None = None
@@ -66,6 +68,7 @@ class Asked:
     task: Task | None = None
     positive: str | None = None
     false_alarms_per_year: float | str = 4.0
+    until: str | None = None
 
     def named(self) -> dict[str, str]:
         """Return the columns that have a part of their own, by the argument that names them."""
@@ -79,8 +82,8 @@ class Inputs:
     """Two frames in order of time whose columns have the same types, and what each column is.
 
     ``kinds`` are those of the features. ``known_as_of`` is the last that the current data know of:
-    an event or a label. ``notes`` say, in the language in force, what was assumed and what was left
-    out.
+    an event or a label; ``until`` where they end, if that was said. ``notes`` say, in the language
+    in force, what was assumed and what was left out.
     """
 
     reference: pd.DataFrame
@@ -90,6 +93,7 @@ class Inputs:
     window: str
     false_alarms_per_year: float
     known_as_of: pd.Timestamp | None = None
+    until: pd.Timestamp | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -142,6 +146,7 @@ def prepared(
     asked = replace(asked, **blank)
     length = checked_window(asked.window)
     budget = checked_budget(asked.false_alarms_per_year, length)
+    until = _checked_until(asked.until)
     say = list(notes)
     pair = {"reference": reference, "current": current}
     for side, frame in pair.items():
@@ -181,6 +186,7 @@ def prepared(
         window=asked.window,
         false_alarms_per_year=budget,
         known_as_of=_last_known(pair["current"], asked),
+        until=until,
         notes=tuple(dict.fromkeys(say)),
     )
 
@@ -233,6 +239,18 @@ def checked_budget(false_alarms_per_year: float | str, length: pd.Timedelta) -> 
             )
         )
     return budget
+
+
+def _checked_until(until: str | None) -> pd.Timestamp | None:
+    try:
+        return windows.moment(until, argument="until")
+    except ValueError as error:
+        raise Unusable(
+            tr(
+                pt=f"until={until!r}: é preciso um momento com fuso, como 2013-04-08T00:00Z",
+                en=f"until={until!r}: a time with its zone is needed, such as 2013-04-08T00:00Z",
+            )
+        ) from error
 
 
 # ----------------------------------------------------------------------------- names and times
@@ -342,7 +360,7 @@ def _check_periods(pair: Pair, asked: Asked, length: pd.Timedelta, say: list[str
     for side in pair:
         span = _covered(first[side], last[side], length)
         days = number(round(span / _DAY, 2))
-        if length > span:
+        if length > span and not (side == "current" and asked.until):
             raise Unusable(
                 tr(
                     pt=f"window={asked.window!r} é mais longa que {_the(side)}: {days} dias",
