@@ -10,8 +10,9 @@ it does no harm, so it is withdrawn.
 Source: A. Wald, "Sequential Tests of Statistical Hypotheses", 1945. Neither the difference nor its
 spread is known, so each answer takes the values that suit it best; for that the bounds are wider by
 a tenth, which keeps the stated chances in simulations of 7 to 42 blocks, normal or with heavy
-tails, whatever their spread. Where blocks are very skewed, or depend on one another, errors are
-more frequent.
+tails, whatever their spread. That is why no canary is judged on fewer blocks, or goes on for more.
+Where blocks are very skewed, or depend on one another, errors are more frequent; so they are where
+one of the two chances is many times the other.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from utils.monitors import windows
 from utils.text import number, percent, tr
 
 _WIDER = 1.1
+
+LEAST_BLOCKS, MOST_BLOCKS = 7, 42
+"""Between these the stated chances are kept."""
 
 Verdict = Literal["harm", "no harm", "go on", "undecided"]
 
@@ -49,8 +53,8 @@ class Canary:
     false_stop: float = 0.05
     missed_harm: float = 0.05
     block: str = "1D"
-    least_blocks: int = 7
-    most_blocks: int = 42
+    least_blocks: int = LEAST_BLOCKS
+    most_blocks: int = MOST_BLOCKS
 
     def __post_init__(self) -> None:
         if not self.harm > 0:
@@ -60,10 +64,15 @@ class Canary:
         for name in ("false_stop", "missed_harm"):
             if not 0 < getattr(self, name) < 0.5:
                 raise ValueError(f"{name}={getattr(self, name)!r}: must lie between 0 and 0.5")
-        if not 3 <= self.least_blocks <= self.most_blocks:
+        if not LEAST_BLOCKS <= self.least_blocks <= self.most_blocks:
             raise ValueError(
-                f"least_blocks={self.least_blocks!r}: must be at least 3, and at most "
+                f"least_blocks={self.least_blocks!r}: must be at least {LEAST_BLOCKS}, and at most "
                 f"most_blocks={self.most_blocks!r}"
+            )
+        if self.most_blocks > MOST_BLOCKS:
+            raise ValueError(
+                f"most_blocks={self.most_blocks!r}: must be at most {MOST_BLOCKS}; blocks may be "
+                f"longer than block={self.block!r}"
             )
         windows.length(self.block, argument="block")
 
@@ -84,7 +93,8 @@ class Look:
     """What was seen of a canary, and what follows.
 
     ``difference`` is the mean over blocks of the canary's loss less the champion's; ``error`` its
-    standard error; ``ratio`` the log likelihood ratio of harm to no harm where it ended.
+    standard error; ``ratio`` the log likelihood ratio of harm to no harm where it ended. ``n_rows``
+    are those of the blocks that were looked at.
     """
 
     verdict: Verdict
@@ -93,32 +103,58 @@ class Look:
     ratio: float
     n_blocks: int
     n_rows: int
+    block: str = "1D"
 
     @property
     def sentence(self) -> str:
         """What was seen, in the language in force."""
-        found = tr(
-            pt=f"em {self.n_blocks} dias e {number(self.n_rows)} requisições do canário, a perda "
-            f"foi {number(self.difference, digits=3)} (erro-padrão {number(self.error, digits=2)}) "
-            "a mais que a do campeão",
-            en=f"over {self.n_blocks} days and {number(self.n_rows)} requests of the canary its "
-            f"loss was {number(self.difference, digits=3)} (standard error "
-            f"{number(self.error, digits=2)}) above the champion's",
-        )
         ends = {
             "harm": tr(pt="é dano: o canário sai", en="that is harm: it is withdrawn"),
             "no harm": tr(pt="não há dano que importe", en="there is no harm that matters"),
             "go on": tr(pt="ainda não se sabe: continua", en="nobody knows yet: it goes on"),
             "undecided": tr(
-                pt="o prazo acabou sem decisão, e quem entra é que tem de mostrar: sai",
+                pt="o prazo acabou sem decisão, e cabe ao novo mostrar que não causa dano: ele sai",
                 en="time is up without an answer, and it is for the new one to show: withdrawn",
             ),
         }
-        return f"{found}; {ends[self.verdict]}."
+        return f"{self._found}; {ends[self.verdict]}."
+
+    @property
+    def _found(self) -> str:
+        n, rows = _blocks_said(self.n_blocks, self.block), number(self.n_rows)
+        if self.n_blocks < 2:
+            return tr(
+                pt=f"o canário tem {rows} requisições com rótulo, e é cedo para comparar",
+                en=f"{rows} requests of the canary have their label, and it is early to compare",
+            )
+        value, error = number(self.difference, digits=3), number(self.error, digits=2)
+        return tr(
+            pt=f"em {n} e {rows} requisições do canário, a perda média dele menos a do campeão foi "
+            f"{value} (erro-padrão {error})",
+            en=f"over {n} and {rows} requests of the canary its mean loss less the champion's was "
+            f"{value} (standard error {error})",
+        )
 
 
-def looked(differences: Sequence[float], canary: Canary, *, n_rows: int = 0) -> Look:
+def _blocks_said(n: int, block: str) -> str:
+    """Return a number of blocks for people: days, where they are days.
+
+    >>> from utils.text import using
+    >>> with using("en"):
+    ...     _blocks_said(7, "1D"), _blocks_said(7, "12h")
+    ('7 days', '7 blocks of 12h')
+    """
+    if _frequency(block) == pd.Timedelta(1, "D"):
+        return tr(pt=f"{n} dias", en=f"{n} days")
+    return tr(pt=f"{n} blocos de {block}", en=f"{n} blocks of {block}")
+
+
+def looked(
+    differences: Sequence[float], canary: Canary, *, n_rows: int | Sequence[int] = 0
+) -> Look:
     """Return what the differences of one block after another say, up to the first that decides.
+
+    ``n_rows`` are the canary's rows, of each block or in all.
 
     What it does not tell: whether blocks depend on one another, which makes both errors more
     frequent; and nothing of what a canary does apart from its loss.
@@ -147,8 +183,23 @@ def looked(differences: Sequence[float], canary: Canary, *, n_rows: int = 0) -> 
         error=float(seen.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan,
         ratio=float(ratio),
         n_blocks=n,
-        n_rows=n_rows,
+        n_rows=int(n_rows if np.ndim(n_rows) == 0 else np.sum(n_rows[:n])),
+        block=canary.block,
     )
+
+
+def path(differences: Sequence[float], canary: Canary) -> pd.DataFrame:
+    """Return the log likelihood ratio after each block that may decide: ``n_blocks``, ``ratio``.
+
+    It goes on beyond the block that decides, to show what would have come.
+
+    >>> path([-0.3, -0.1, -0.4, -0.2, -0.3, -0.2, -0.1], Canary(harm=0.5)).round(1).to_numpy()
+    array([[  7. , -13.8]])
+    """
+    values = np.asarray(differences, dtype=float)[: canary.most_blocks]
+    n_blocks = range(canary.least_blocks, len(values) + 1)
+    ratios = [_ratio(values[:n], canary.harm) for n in n_blocks]
+    return pd.DataFrame({"n_blocks": list(n_blocks), "ratio": ratios})
 
 
 def _ratio(values: np.ndarray, harm: float) -> float:
@@ -244,11 +295,15 @@ def rule_said(canary: Canary) -> str:
     """
     share, wrong = percent(canary.share), percent(canary.false_stop)
     missed, harm = percent(canary.missed_harm), number(canary.harm)
+    most = _blocks_said(canary.most_blocks, canary.block)
+    each = tr(pt=f"a cada {canary.block}", en=f"every {canary.block}")
+    if _frequency(canary.block) == pd.Timedelta(1, "D"):
+        each = tr(pt="a cada dia", en="each day")
     return tr(
-        pt=f"Um canário com {share} das requisições, olhado a cada dia: para por dano de {harm} "
+        pt=f"Um canário com {share} das requisições, olhado {each}: para por dano de {harm} "
         f"(chance de {wrong} se ele é igual ao campeão) ou por não haver dano (chance de {missed} "
-        f"se há), e sai sem decisão depois de {canary.most_blocks} dias.",
-        en=f"A canary of {share} of the requests, looked at each day: it stops for harm of {harm} "
+        f"se há), e sai sem decisão depois de {most}.",
+        en=f"A canary of {share} of the requests, looked at {each}: it stops for harm of {harm} "
         f"(a chance of {wrong} if it is as good as the champion) or for no harm (a chance of "
-        f"{missed} if there is some), and is withdrawn undecided after {canary.most_blocks} days.",
+        f"{missed} if there is some), and is withdrawn undecided after {most}.",
     )

@@ -6,7 +6,7 @@ off while training finds what it made, and makes no second one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,7 +84,8 @@ class Models:
     ) -> Change | None:
         """Return how far a version's mean loss lies from another's on the same labelled rows.
 
-        Whole days are resampled. ``None`` where there are too few to say.
+        Whole days are resampled. ``None`` where there are too few to say; where both cost the same
+        row by row there is no change, and none is possible.
         """
         rows = frame.dropna(subset=[LABEL])
         if rows.empty:
@@ -106,14 +107,12 @@ class Models:
             rng=rng,
         )
         row = table[table["metric"] == f"{self.loss}_change"].iloc[0]
-        if not np.isfinite(row[["value", "low", "high"]].astype(float)).all():
+        value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+        if value == 0 and costs["own"].equals(costs["other"]) and _n_days(rows) > 1:
+            low = high = 0.0
+        if not np.isfinite([value, low, high]).all():
             return None
-        return Change(
-            value=float(row["value"]),
-            low=float(row["low"]),
-            high=float(row["high"]),
-            n=int(row["n_current"]),
-        )
+        return Change(value=value, low=low, high=high, n=int(row["n_current"]))
 
     # ------------------------------------------------------------------------------- making
 
@@ -184,6 +183,10 @@ class Models:
         return made.version
 
 
+def _n_days(rows: pd.DataFrame) -> int:
+    return rows[TIME].dt.floor("1D").nunique()
+
+
 def _tag(run: str, remedy: str) -> str:
     return f"{run} {remedy}"
 
@@ -191,12 +194,14 @@ def _tag(run: str, remedy: str) -> str:
 # ------------------------------------------------------------------------------- what was captured
 
 
-def captured(store: Store, names: Mapping[str, Any] | list[str], **bounds: Any) -> pd.DataFrame:
+def captured(store: Store, names: Sequence[str], **bounds: Any) -> pd.DataFrame:
     """Return the predictions of several services as one frame, in order of time.
 
-    ``bounds`` are those of ``Store.read``. A service that nobody deployed has none.
+    ``bounds`` are those of ``Store.read``. A service that nobody deployed has none; raises
+    ``UnknownDeployment`` where that is so of each.
     """
-    there = set(store.deployments()["name"])
-    frames = [store.read(name, **bounds) for name in names if name in there]
+    deployed = set(store.deployments()["name"])
+    there = [name for name in names if name in deployed] or names[:1]
+    frames = [store.read(name, **bounds) for name in there]
     frames = [frame for frame in frames if len(frame)] or frames[:1]
-    return pd.concat(frames, ignore_index=True).sort_values(TIME, ignore_index=True)
+    return pd.concat(frames, ignore_index=True).sort_values(TIME, kind="stable", ignore_index=True)

@@ -7,7 +7,8 @@ trained just now? What must not be done is refused by name; what is done has its
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -128,9 +129,20 @@ def decide(facts: Facts, limits: Limits, *, at: datetime) -> Decision:
     for judged in (_held_up, _on_its_way, _returning, _falling_back, _rolling_back, _retraining):
         found = judged(facts, limits, at)
         if isinstance(found, Decision):
-            return replace(found, refused=(*refused, *found.refused))
+            refused += found.refused
+            return replace(found, refused=(*refused, *_put_off(facts, found, refused)))
         refused += found
     return replace(_do("nothing", lambda: _quiet(facts)), refused=tuple(refused))
+
+
+def _put_off(facts: Facts, decision: Decision, refused: Sequence[Refusal]) -> Iterator[Refusal]:
+    """Yield a refusal of what is asked for besides, and nobody spoke of: it gets its reason too."""
+    named = {decision.action, *(each.action for each in refused)}
+    for action in ("roll back", "retrain"):
+        if action in facts.asked and action not in named:
+            yield from _no(
+                action, lambda: tr(pt="Agora não. ", en="Not now. ") + read_out(decision.why)
+            )
 
 
 _Found = Decision | Sequence[Refusal]
@@ -171,11 +183,11 @@ def _on_its_way(facts: Facts, limits: Limits, at: datetime) -> _Found:
     def goes_on() -> str:
         if facts.stage == "shadow":
             return tr(
-                pt="O candidato responde na sombra, e se olha o que ele teria feito.",
+                pt="O candidato responde na sombra, e observa-se o que ele teria feito.",
                 en="The candidate answers in the shadow, and what it would have done is looked at.",
             )
         return tr(
-            pt="O canário responde a uma parte das requisições, e se olha se faz dano.",
+            pt="O canário responde a uma parte das requisições, e observa-se se causa dano.",
             en="The canary answers a share of the requests, and it is looked at for harm.",
         )
 
@@ -197,14 +209,15 @@ def _returning(facts: Facts, limits: Limits, at: datetime) -> _Found:
 
     def stays() -> str:
         return tr(
-            pt=f"O reserva continua: não se mostrou que a versão {version} voltou a ser melhor.",
+            pt=f"O modelo reserva continua: não se mostrou que a versão {version} voltou a ser "
+            "melhor.",
             en=f"The fallback stays: version {version} is not shown to be better again.",
         )
 
     def returns() -> str:
         return tr(
-            pt=f"Os dados estão sãos, e nas mesmas linhas o reserva muda o erro em {change.told}: "
-            f"a versão {version} volta.",
+            pt="Os dados estão sãos, e nas mesmas linhas o modelo reserva muda o erro em "
+            f"{change.told}: a versão {version} volta.",
             en="The data are sound, and on the same rows the fallback changes the error by "
             f"{change.told}: version {version} returns.",
         )
@@ -219,20 +232,20 @@ def _falling_back(facts: Facts, limits: Limits, at: datetime) -> _Found:
     if not (facts.fallback and facts.broken and facts.performance_alarmed):
         return []
     change = facts.relief
-    told = "" if change is None else f" {change.told}"
 
     def no_better() -> str:
+        told = "" if change is None else f": {change.told}"
         return tr(
-            pt=f"Não se mostrou que o reserva erre menos com estes dados.{told}",
-            en=f"The fallback is not shown to be less wrong on these data.{told}",
+            pt=f"Não se mostrou que o modelo reserva erre menos com estes dados{told}.",
+            en=f"The fallback is not shown to be less wrong on these data{told}.",
         )
 
     def better() -> str:
         return tr(
-            pt="Os dados estão quebrados e o modelo sofre com isso; o reserva, que precisa de "
-            f"menos, muda o erro em{told}.",
+            pt="Os dados estão quebrados e o modelo sofre com isso; o modelo reserva, que precisa "
+            f"de menos, muda o erro em {change.told}.",
             en="The data are broken and the model suffers from it; the fallback, which needs less, "
-            f"changes the error by{told}.",
+            f"changes the error by {change.told}.",
         )
 
     if change is None or not change.high < 0:
@@ -246,7 +259,6 @@ def _rolling_back(facts: Facts, limits: Limits, at: datetime) -> _Found:
     shown = change is not None and change.low > 0
     if not shown and "roll back" not in facts.asked:
         return []
-    told = "" if change is None else f" {change.told}"
 
     def nowhere() -> str:
         return tr(
@@ -261,17 +273,18 @@ def _rolling_back(facts: Facts, limits: Limits, at: datetime) -> _Found:
         )
 
     def no_better() -> str:
+        told = "" if change is None else f": {change.told}"
         return tr(
-            pt=f"Não se mostrou que a versão {version} faria melhor nestas linhas.{told}",
-            en=f"Version {version} is not shown to do better on these rows.{told}",
+            pt=f"Não se mostrou que a versão {version} se sairia melhor nestas linhas{told}.",
+            en=f"Version {version} is not shown to do better on these rows{told}.",
         )
 
     def worse() -> str:
         return tr(
-            pt=f"Nas mesmas linhas, a versão em serviço muda o erro da versão {version} em{told}: "
-            "a de antes volta.",
+            pt=f"Nas mesmas linhas, a versão em serviço muda o erro da versão {version} em "
+            f"{change.told}: a de antes volta.",
             en=f"On the same rows the version in service changes the error of version {version} "
-            f"by{told}: the one before returns.",
+            f"by {change.told}: the one before returns.",
         )
 
     if not version:
@@ -298,7 +311,7 @@ def _retraining(facts: Facts, limits: Limits, at: datetime) -> _Found:
             else tr(pt="Alguém pediu", en="Somebody asks for it")
         )
         return who + tr(
-            pt=", os dados são sãos e os rótulos estão maduros: retreina-se, e o portão julga.",
+            pt=", os dados estão sãos e os rótulos, maduros: retreina-se, e o portão julga.",
             en=", the data are sound and the labels ripe: it is retrained, and the gate judges.",
         )
 
@@ -337,13 +350,14 @@ def _no_harm(facts: Facts, limits: Limits, at: datetime) -> list[Refusal]:
 def _unripe(facts: Facts, limits: Limits, at: datetime) -> list[Refusal]:
     if facts.ripe >= limits.ripe:
         return []
+    known = math.floor(round(100 * facts.ripe, 6)) / 100  # rounded up, it could read as enough
     return _no(
         "retrain",
         lambda: tr(
-            pt=f"Os rótulos não estão maduros: conhecem-se {percent(round(facts.ripe, 2))} dos que "
-            f"já deviam ter chegado, e são precisos {percent(limits.ripe)}.",
-            en=f"The labels are not ripe: {percent(round(facts.ripe, 2))} of those that are due "
-            f"are known, and {percent(limits.ripe)} are needed.",
+            pt=f"Os rótulos não estão maduros: conhecem-se {percent(known)} dos que já deviam ter "
+            f"chegado, e são necessários {percent(limits.ripe)}.",
+            en=f"The labels are not ripe: {percent(known)} of those that are due are known, and "
+            f"{percent(limits.ripe)} are needed.",
         ),
     )
 
@@ -354,7 +368,7 @@ def _too_few(facts: Facts, limits: Limits, at: datetime) -> list[Refusal]:
     return _no(
         "retrain",
         lambda: tr(
-            pt=f"Há só {number(facts.n_learnable)} linhas com que aprender, e são precisas "
+            pt=f"Há só {number(facts.n_learnable)} linhas com que aprender, e são necessárias "
             f"{number(limits.least_rows)}.",
             en=f"There are only {number(facts.n_learnable)} rows to learn from, and "
             f"{number(limits.least_rows)} are needed.",
@@ -369,8 +383,8 @@ def _too_soon(facts: Facts, limits: Limits, at: datetime) -> list[Refusal]:
     return _no(
         "retrain",
         lambda: tr(
-            pt=f"O último retreinamento foi em {date(since)}; espera-se {limits.pause.days} dias "
-            "para saber o que ele valeu.",
+            pt=f"O último retreinamento foi em {date(since)}; é preciso esperar "
+            f"{limits.pause.days} dias para saber o que ele valeu.",
             en=f"The last retraining was on {date(since)}; one waits {limits.pause.days} days to "
             "know what it was worth.",
         ),
@@ -390,8 +404,8 @@ def _quiet(facts: Facts) -> str:
         )
     by_people = facts.asked & {"investigate", "quarantine"}
     if not by_people:
-        return tr(pt="Nada se faz.", en="Nothing is done.")
+        return tr(pt="Não há nada a fazer.", en="Nothing is done.")
     return tr(
-        pt="Há o que investigar, e isso é de gente.",
+        pt="Há o que investigar, e isso cabe a pessoas.",
         en="There is something to investigate, and that is for people.",
     )

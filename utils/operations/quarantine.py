@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -105,6 +106,9 @@ def sound(
 ) -> pd.DataFrame:
     """Return the rows that are in no quarantine.
 
+    Where a frame lacks the column of a span's source, nobody knows which rows are its own: all of
+    that time go.
+
     >>> days = pd.date_range("2013-04-01", periods=3, tz="UTC")
     >>> span = Span(id="a", start=days[1], end=days[2], why={}, where={"carrier": "UA"})
     >>> rows = pd.DataFrame({"event_time": days.repeat(2), "carrier": ["UA", "B6"] * 3})
@@ -184,14 +188,15 @@ def contradicted(
     ``like``, fitted on the others alone. Where the world changes, it changes for the others too,
     and this stays; where one source lies, it moves. It is held against the windows of ``usual``: a
     source is named whose value in ``current`` (one window of that length) has a ``chance`` of at
-    most so much, for all sources together, if nothing changed. Columns: ``source``, ``value``,
-    ``usual``, ``low``, ``high``, ``n``.
+    most so much, for all sources together, if nothing changed. A source that has fewer labels than
+    usual so far may stray further. Columns: ``source``, ``value``, ``usual``, ``low``, ``high``,
+    ``n``.
 
     What it does not tell: labels that are wrong for every source alike, sources with fewer than
     ``LEAST_ROWS`` rows a window or ``LEAST_WEEKS`` windows in ``usual``, and why: a source may have
     had a bad week of its own.
 
-    Raises ``ValueError`` for a column that is missing.
+    Raises ``ValueError`` for a column that is missing, and for a chance that is none.
 
     >>> rng = np.random.default_rng(0)
     >>> def weeks(start, n, lie=0.0):
@@ -206,6 +211,8 @@ def contradicted(
     >>> named(0.0), named(-3.0)
     ([], ['a', 'b'])
     """
+    if not 0 < chance < 1:
+        raise ValueError(f"chance={chance!r}: must lie between 0 and 1")
     roles = _Roles(
         time_column=time_column,
         label_column=label_column,
@@ -217,14 +224,22 @@ def contradicted(
     before = _by_source(usual, roles, length=length)
     now = _by_source(current, roles, length=None)
     known = (
-        before[before["n"] >= LEAST_ROWS].groupby("source")["value"].agg(["mean", "std", "size"])
+        before[before["n"] >= LEAST_ROWS]
+        .groupby("source")
+        .agg(
+            mean=("value", "mean"),
+            spread=("value", "std"),
+            n_windows=("value", "size"),
+            rows=("n", "median"),
+        )
     )
-    known = known[known["size"] >= LEAST_WEEKS]
+    known = known[known["n_windows"] >= LEAST_WEEKS]
     now = now[(now["n"] >= LEAST_ROWS) & now["source"].isin(known.index)]
     found = []
     for row in now.itertuples():
-        mean, spread, n = known.loc[row.source]
-        reach = stats.t.ppf(1 - chance / 2 / len(now), n - 1) * spread * np.sqrt(1 + 1 / n)
+        mean, spread, n_windows, n_rows = known.loc[row.source]
+        widened = np.sqrt(max(n_rows / row.n, 1.0) + 1 / n_windows)
+        reach = stats.t.ppf(1 - chance / 2 / len(now), n_windows - 1) * spread * widened
         if abs(row.value - mean) > reach:
             found.append((row.source, row.value, mean, mean - reach, mean + reach, row.n))
     return pd.DataFrame(found, columns=["source", "value", "usual", "low", "high", "n"])
@@ -253,6 +268,9 @@ class _Roles:
 def _by_source(frame: pd.DataFrame, roles: _Roles, *, length: pd.Timedelta | None) -> pd.DataFrame:
     """Return by window and source how far its labels lie from what the others' would be."""
     rows = roles.read(frame)
+    found: list[tuple[str, float, int]] = []
+    if rows.empty:
+        return pd.DataFrame(found, columns=["source", "value", "n"])
     columns = [roles.answer_column, *roles.like]
     values = rows[columns].to_numpy(dtype=float)
     spread = values.std(axis=0)
@@ -263,7 +281,6 @@ def _by_source(frame: pd.DataFrame, roles: _Roles, *, length: pd.Timedelta | Non
     if length is not None:
         at = ((rows[roles.time_column] - windows.ORIGIN) // length).to_numpy()
     codes, names = pd.factorize(rows[roles.source_column].astype("str"), sort=True)
-    found = []
     for one in np.unique(at):
         here = at == one
         found += _of_window(inputs[here], excess[here], codes[here], names)
@@ -296,7 +313,7 @@ def lying_spans(found: pd.DataFrame, *, column: str, start: datetime, end: datet
     """Return the span of the source whose labels contradict the others most, if there is one.
 
     One that lies makes the others look as if they did, a little and the other way: so it is one at
-    a time, and the next run looks again without it.
+    a time, and ``liars`` looks again without it.
     """
     if found.empty:
         return []
@@ -320,6 +337,33 @@ def lying_spans(found: pd.DataFrame, *, column: str, start: datetime, end: datet
             why=in_both(why),
         )
     ]
+
+
+def liars(
+    usual: pd.DataFrame,
+    current: pd.DataFrame,
+    *,
+    source_column: str,
+    start: datetime,
+    end: datetime,
+    **settings: Any,
+) -> list[Span]:
+    """Return a span for each source of a time whose labels contradict all others', worst first.
+
+    After each the rest is looked at without it. ``settings`` are those of ``contradicted``, and so
+    is what it does not tell.
+    """
+    found: list[Span] = []
+    while True:
+        table = contradicted(usual, current, source_column=source_column, **settings)
+        new = lying_spans(table, column=source_column, start=start, end=end)
+        if not new:
+            return found
+        found += new
+        lies = new[0].where[source_column]
+        usual, current = (
+            each[each[source_column].astype("str").ne(lies)] for each in (usual, current)
+        )
 
 
 def said(held: Sequence[Span]) -> list[str]:

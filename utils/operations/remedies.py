@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,8 @@ def recalibrate(*, newest_rows: int | None = None) -> Remedy:
     A number gets a level and a slope, a probability Platt's sigmoid. It mends answers that are all
     too high or too low, and no order among them.
 
+    Raises ``ValueError`` for fewer than one row.
+
     >>> from sklearn.linear_model import LinearRegression
     >>> rows = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
     >>> model = LinearRegression().fit(rows, [0.0, 1.0, 2.0])
@@ -79,6 +82,9 @@ def recalibrate(*, newest_rows: int | None = None) -> Remedy:
     >>> mended.predict(rows).round(6).tolist()
     [5.0, 6.0, 7.0]
     """
+
+    if newest_rows is not None and newest_rows < 1:
+        raise ValueError(f"newest_rows={newest_rows!r}: must be at least 1")
 
     def make(model: Any, inputs: pd.DataFrame, label: pd.Series) -> Any:
         last = slice(None) if newest_rows is None else slice(-newest_rows, None)
@@ -100,7 +106,7 @@ def reset(
     absolute error unless given, of a classifier the log loss. What does best there looks better
     than it is: the gate judges on later rows.
 
-    Raises ``ValueError`` for no settings.
+    Raises ``ValueError`` for no settings, and for a share that leaves no rows on either side.
 
     >>> from sklearn.linear_model import Ridge
     >>> rows = pd.DataFrame({"x": np.arange(40.0)})
@@ -110,18 +116,24 @@ def reset(
     """
     if not settings:
         raise ValueError("settings=[]: at least one is needed")
+    if not 0 < newest < 1:
+        raise ValueError(f"newest={newest!r}: must lie between 0 and 1")
 
     def make(model: Any, inputs: pd.DataFrame, label: pd.Series) -> Any:
         from sklearn.base import clone, is_classifier
         from sklearn.metrics import log_loss, mean_absolute_error
 
         base, n_old = base_of(model), int(len(inputs) * (1 - newest))
-        price = loss or (log_loss if is_classifier(base) else mean_absolute_error)
+        price = loss or mean_absolute_error
         costs = []
         for one in settings:
             tried = clone(base).set_params(**deepcopy(dict(one)))
             tried.fit(inputs.iloc[:n_old], label.iloc[:n_old])
-            answer = tried.predict_proba if is_classifier(base) else tried.predict
+            if is_classifier(base):
+                answer = tried.predict_proba
+                price = loss or partial(log_loss, labels=tried.classes_)
+            else:
+                answer = tried.predict
             costs.append(price(label.iloc[n_old:], answer(inputs.iloc[n_old:])))
         best = settings[int(np.argmin(costs))]
         return clone(base).set_params(**deepcopy(dict(best))).fit(inputs, label)
