@@ -27,6 +27,7 @@ from utils.operations.schedule import (
     is_gone,
 )
 from utils.store import StoreUnavailable, engines, open_store
+from utils.text import LANGUAGES, language, using
 
 NAME = "flights"
 MONDAY = datetime(2024, 3, 4, 12, tzinfo=UTC)
@@ -618,6 +619,15 @@ def test_errors_are_heard_and_the_next_tick_comes_all_the_same(memory):
         wait_until(lambda: isinstance(said[-1], ClockJumped))
         now[0] = MONDAY + WEEK
         wait_until(lambda: len(runs_in(memory)) == 2)
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_ticks_speak_the_language_in_which_they_were_begun(memory, code):
+    spoken = []
+    scheduler = scheduler_of(memory, do=lambda: spoken.append(language()))
+    with using(code), living(scheduler, lambda: MONDAY):
+        wait_until(lambda: spoken)
+    assert spoken == [code]
 
 
 def test_what_waited_for_a_person_goes_on_by_itself_once_approved(memory):

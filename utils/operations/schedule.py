@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -324,7 +325,8 @@ class Scheduler:
         """Return a scheduler of apscheduler that ticks by the wall clock; ``start`` starts it.
 
         It ticks every ``poll_s``: what is due is done, and what waited for a person goes on. One
-        tick at a time; those that were missed meanwhile are one.
+        tick at a time; those that were missed meanwhile are one. Ticks speak the language in force
+        now, though they run in another thread.
         """
         from apscheduler.schedulers.blocking import BlockingScheduler
         from apscheduler.triggers.interval import IntervalTrigger
@@ -335,9 +337,10 @@ class Scheduler:
             except VigiaError as error:
                 heard(error)
 
+        context = copy_context()
         found = BlockingScheduler(timezone=UTC)
         found.add_job(
-            tick,
+            lambda: context.run(tick),
             IntervalTrigger(seconds=poll_s, timezone=UTC),
             id="tick",
             next_run_time=datetime.now(UTC),
