@@ -463,15 +463,14 @@ def lives(store: Store, deployment: str) -> pd.DataFrame:
     return table.sort_values(["since", "fired", "rule", "what"], ignore_index=True)
 
 
-def scraped(url: str) -> pd.DataFrame:
-    """Return what stands at an address of metrics: each ``family``, its ``type``, its samples."""
+def fetched(url: str) -> str:
+    """Return the text at an address."""
     with urllib.request.urlopen(url, timeout=10) as answer:
-        text = answer.read().decode()
-    return families(text)
+        return answer.read().decode()
 
 
 def families(text: str) -> pd.DataFrame:
-    r"""Return each family of metrics in a text of Prometheus, its type and number of samples.
+    r"""Return each ``family`` of metrics in a text of Prometheus, its type and how many samples.
 
     >>> families("# TYPE up gauge\nup 1\n").values.tolist()
     [['up', 'gauge', 1]]
