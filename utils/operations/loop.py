@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from utils.exporters.schedules import EndState, end_state
+from utils.monitors import windows
 from utils.monitors.suite import Task
 from utils.operations import (
     actions,
@@ -332,7 +333,7 @@ class _Acting:
         before = max((each.persistence for each in self.plan.rules), default=1)
         length = self.window.end - self.window.start
         table = self.store.measurements(name, start=self.window.start - before * length)
-        new = alerting.evaluate(self.store, name, self.plan.rules, table, at=now)
+        alerting.evaluate(self.store, name, self.plan.rules, table, at=now)
         if self.plan.channels:
             notifications.tell(
                 self.store,
@@ -344,7 +345,7 @@ class _Acting:
                 runbooks=self.plan.runbooks,
             )
         asked = [each.action for each in self._open(now)]
-        return {"new": [each.id for each in new], "open": len(asked), "asked": sorted(set(asked))}
+        return {"open": len(asked), "asked": sorted(set(asked))}
 
     def _open(self, now: datetime) -> list[alerting.AlertState]:
         """Return the alerts that are open, and were outside in this very window."""
@@ -379,16 +380,15 @@ class _Acting:
         usual = self._past(self.window.start - self.plan.referred, self.window.start)
         current = self.current
         of = "score" if self.plan.loss != "mae" else "prediction"
-        found = quarantine.contradicted(
+        return quarantine.liars(
             usual,
             current,
             source_column=column,
+            start=self.window.start,
+            end=self.window.end,
             like=self._numbers(),
             answer_column=of,
             window=f"{(self.window.end - self.window.start) // timedelta(seconds=1)}s",
-        )
-        return quarantine.lying_spans(
-            found, column=column, start=self.window.start, end=self.window.end
         )
 
     def _numbers(self) -> list[str]:
@@ -645,7 +645,9 @@ class _Acting:
             )
             others = others.assign(loss=self.models.cost_of(others))
             found = differences_apart(rows, others, loss_column="loss", block=rule.block)
-        look = looked(found.to_numpy(), rule, n_rows=int(rows["loss"].notna().sum()))
+        block = rows[TIME].dt.floor(windows.length(rule.block, argument="block"))
+        n_rows = rows.dropna(subset=["loss"]).groupby(block).size().reindex(found.index)
+        look = looked(found.to_numpy(), rule, n_rows=n_rows.to_numpy())
         numbers = {"difference": look.difference, "error": look.error, "ratio": look.ratio}
         return {
             "version": candidate.version,
