@@ -201,9 +201,9 @@ def answer(
 ) -> str:
     """Approve, or decline, the step for which a run waits; return its name.
 
-    The run goes on when the scheduler next looks.
+    The run goes on when the scheduler next looks. The first answer counts.
 
-    Raises ``UnknownRun`` for a run that there is none of, or that waits for nobody, and
+    Raises ``UnknownRun`` for a run that there is none of, or that waits for nobody (any more), and
     ``ValueError`` for nobody.
     """
     if not by.strip():
@@ -215,9 +215,12 @@ def answer(
         near = nearest(run, there) if there else "there is none yet"
         raise UnknownRun(f"run={run!r}: {deployment!r} has no such run; {near}")
     step = waits_for(events)
-    if not step:
-        raise UnknownRun(f"run={run!r}: waits for nobody's approval")
-    kind = APPROVED if yes else DECLINED
+    stream, kind = stream_of(deployment, run), APPROVED if yes else DECLINED
     body = {"step": step, "by": by, "reason": reason}
-    store.record(stream_of(deployment, run), f"{step}/answer", kind=kind, at=at, body=body)
+    if not step or not store.record(stream, f"{step}/answer", kind=kind, at=at, body=body):
+        given = [each for each in store.events(stream) if each.kind in (APPROVED, DECLINED)]
+        said = [f"{each.body['by']} {each.kind} {each.body['step']}" for each in given]
+        raise UnknownRun(
+            f"run={run!r}: waits for nobody's approval" + (f" ({', '.join(said)})" if said else "")
+        )
     return step
