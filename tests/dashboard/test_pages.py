@@ -213,7 +213,7 @@ def test_an_alert_says_its_windows_and_leads_to_its_runbook():
     given = snapshot(alerts=[Fired(runbook="error-rose.md")], runbooks=known)
     made = in_language("pt", given).parts["alerts"]
     assert 'href="/monitoring/runbooks/pt/error-rose.md"' in made
-    assert "1 abr 2013 a 1 abr 2013" in made
+    assert "1 abr 2013, 12:00 UTC a 1 abr 2013, 12:00 UTC" in made
     made = in_language("en", given).parts["alerts"]
     assert 'href="/monitoring/runbooks/en/error-rose.md"' in made
 
@@ -236,3 +236,19 @@ def test_labels_that_are_too_few_for_a_value_are_said_and_their_share_is_in_the_
     assert "Too few labels are known yet" in made.parts["performance_finding"]
     assert '<td class="number">0.1</td>' in made.parts["performance_table"]
     assert made.drawn == []
+
+
+def test_windows_shorter_than_a_day_are_told_by_the_hour():
+    hours = {"window_start": "2013-04-10T18:00Z", "window_end": "2013-04-10T21:00Z"}
+    row = line("performance", "mae", 18.5, known_as_of="2013-04-11T03:00Z") | hours
+    drifted = line("drift", "psi", 0.1, feature="dest", threshold_high=1) | hours
+    measured = table(row, drifted)
+    given = snapshot(performance=performance_of(measured), drift=drift_of(measured))
+    made = in_language("en", given)
+    finding, period = "to 10 Apr 2013, 21:00", "10 Apr 2013, 18:00 to 10 Apr 2013, 21:00"
+    assert finding in made.parts["performance_finding"].replace(" UTC", "")
+    assert "11 Apr 2013, 03:00" in made.parts["performance_finding"]
+    for name in ("performance_table", "drift_table", "drift_finding"):
+        assert period in made.parts[name].replace(" UTC", "")
+    weekly = in_language("en", busy())
+    assert "1 Apr 2013 to 8 Apr 2013" in weekly.parts["performance_table"]

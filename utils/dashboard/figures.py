@@ -137,8 +137,11 @@ def performance(data: Columns, *, metric: str) -> figure:
         x_axis_type="datetime",
     )
     day = tr(pt="%d/%m/%y", en="%d %b %y")
-    names = ("hours", "days", "months", "years")
-    plot.xaxis.formatter = DatetimeTickFormatter(**{name: day for name in names})
+    hour = tr(pt="%d/%m %H h", en="%d %b %H:%M")
+    plot.xaxis.formatter = DatetimeTickFormatter(
+        **{name: day for name in ("days", "months", "years")},
+        **{name: hour for name in ("minutes", "hourmin", "hours")},
+    )
     for source, color, dash, marker in (
         (sources[0], BLUE, "solid", "circle"),
         (sources[1], ORANGE, "dashed", "square"),

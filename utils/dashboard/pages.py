@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time
 from html import escape
 from typing import Any
 
@@ -446,7 +446,7 @@ def _performance(snapshot: Snapshot) -> Section:
             _limits(each) or "–",
             _state(each.alarm, is_judged=bool(_limits(each))),
             _period(each.start, each.end),
-            date(each.known_as_of) if each.known_as_of else "–",
+            _moment(each.known_as_of) if each.known_as_of else "–",
             number(each.n),
         )
         for each in found.latest
@@ -465,7 +465,7 @@ def _performance(snapshot: Snapshot) -> Section:
 
 def _newest(last: Point, metric: str) -> str:
     value = _number(last.value)
-    end = date(last.end)
+    end = _moment(last.end)
     beyond = tr(pt=", além do limiar", en=", beyond its threshold") if last.alarm else ""
     if last.is_estimated:
         return tr(
@@ -474,7 +474,7 @@ def _newest(last: Point, metric: str) -> str:
         )
     known = ""
     if last.known_as_of:
-        moment = date(last.known_as_of)
+        moment = _moment(last.known_as_of)
         known = tr(pt=f" com o que se sabia em {moment}", en=f" with what was known on {moment}")
     return tr(
         pt=f"Realizado, na janela até {end}{known}: {metric} de {value}{beyond}.",
@@ -628,7 +628,18 @@ def _limits(each: Point) -> str:
 
 def _period(start: datetime, end: datetime) -> str:
     between = tr(pt="a", en="to")
-    return f"{date(start)} {between} {date(end)}"
+    is_by_day = not any(_has_time(each) for each in (start, end))
+    return between.join(f" {date(each, time=not is_by_day)} " for each in (start, end)).strip()
+
+
+def _moment(at: datetime) -> str:
+    """Return a moment as its date, with its time where that is not midnight."""
+    return date(at, time=_has_time(at))
+
+
+def _has_time(at: datetime) -> bool:
+    """Tell whether a moment is another than the midnight that begins a day, in UTC."""
+    return at.astimezone(UTC).time() != time()
 
 
 def _finite(value: float, other: float) -> float:
