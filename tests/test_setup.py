@@ -1,6 +1,9 @@
 """What a newcomer meets first: the lock, the environment file, the commands, the two READMEs."""
 
+import csv
 import re
+import shlex
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -8,6 +11,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
+from utils.__main__ import _parser
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -120,3 +125,29 @@ def test_the_readme_gives_the_minutes_that_each_chapter_gives(name):
         (notebook,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
         title = "".join(nbformat.read(notebook, as_version=4).cells[1].source)
         assert f"{minutes} minutes" in title, notebook.name
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.pt.md"])
+def test_every_command_of_the_readme_is_one_that_python_takes(name):
+    commands = re.findall(r"^python -m utils (.+)$", read(name), flags=re.MULTILINE)
+    assert any("--no-monitoring" in each for each in commands)
+    for command in commands:
+        chosen = _parser().parse_args(shlex.split(command, comments=True))
+        assert callable(chosen.command), command
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.pt.md"])
+def test_what_the_readme_says_that_the_monitoring_tab_costs_is_what_was_measured(name):
+    """Each with the page by the one without it, in the same round: the median, and the ends."""
+    with (ROOT / "benchmarks/results/dashboard.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    speed = {(row["what"], row["round"]): float(row["requests_per_s"]) for row in rows}
+    rounds = sorted({row["round"] for row in rows})
+    told = []
+    for what in ("page, nobody looks", "page, 20 viewers"):
+        ways = [100 * speed[what, each] / speed["no page", each] for each in rounds]
+        told += [f"{each:.0f}%" for each in (statistics.median(ways), min(ways), max(ways))]
+    (said,) = [line for line in read(name).splitlines() if "benchmarks.dashboard" in line]
+    assert re.findall(r"\d+%", said) == told
+    assert {row["stored"] for row in rows} == {"1000000"}
+    assert re.search(r"1[.,]000[.,]000", said)
