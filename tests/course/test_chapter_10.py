@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from tests.course.running import ran_once
-from utils.course import NOTEBOOKS, fair
+from utils.course import NOTEBOOKS, exercises, fair
 from utils.datasets import credit
+from utils.text import LANGUAGES, using
 
 SOURCE = NOTEBOOKS / "10_fairness_and_attribution.ipynb"
 
@@ -158,3 +159,115 @@ def test_an_incident_that_no_window_sees_is_named():
     )
     with pytest.raises(ValueError, match="shares: no window starts within 'a' from 2024-01-08"):
         fair.reasons_moved(ledger, year, year)
+
+
+def test_a_gap_is_the_difference_of_shares_in_points_and_its_interval_holds_it():
+    # Of women 300 of 500 are granted, of whom 240 repay, and of the refused 60 would; of men 400,
+    # 360 and 40.
+    def people(sex, granted_pay, granted_not, refused_pay, refused_not):
+        outcomes = [(1, 1)] * granted_pay + [(1, 0)] * granted_not
+        outcomes += [(0, 1)] * refused_pay + [(0, 0)] * refused_not
+        return pd.DataFrame(outcomes, columns=["prediction", "label"]).assign(sex=sex)
+
+    rows = pd.concat([people("female", 240, 60, 60, 140), people("male", 360, 40, 40, 60)])
+    rows = rows.assign(event_time=fair.CURRENT_FROM).reset_index(drop=True)
+    found = fair.gaps_in_points(
+        rows, "sex", group="female", other="male", rng=np.random.default_rng(1)
+    ).set_index("metric")
+    by_hand = {
+        "selection_rate": 300 / 500 - 400 / 500,
+        "precision": 240 / 300 - 360 / 400,
+        "recall": 240 / 300 - 360 / 400,
+        "false_positive_rate": 60 / 200 - 40 / 100,
+    }
+    for name, share in by_hand.items():
+        assert found["value"][name] == pytest.approx(100 * share)
+        assert found["low"][name] < 100 * share < found["high"][name]
+    # Newcombe's interval of 300/500 less 400/500, worked out by hand from Wilson's bounds.
+    assert found["low"]["selection_rate"] == pytest.approx(-25.45, abs=0.01)
+    assert found["high"]["selection_rate"] == pytest.approx(-14.38, abs=0.01)
+
+
+def test_a_month_is_thirty_mean_days_whatever_each_day_holds():
+    times = pd.Series(pd.date_range("2024-01-01", periods=40, freq="6h", tz="UTC"))
+    brl = pd.Series(np.tile([1.0, 2.0, 3.0, 4.0], 10))
+    same = fair.a_month(brl, times, rng=np.random.default_rng(1))
+    assert same == {"value": 300.0, "low": 300.0, "high": 300.0}
+    uneven = fair.a_month(brl * np.arange(40), times, rng=np.random.default_rng(1))
+    assert uneven["low"] < uneven["value"] < uneven["high"]
+
+
+def test_recall_with_a_lottery_is_near_the_truth_where_labels_alone_say_one(people, told):
+    drawn = fair.with_lottery(people, told, share=0.2, rng=np.random.default_rng(1))
+    found = fair.recall_with_lottery(drawn, rng=np.random.default_rng(2))
+    payers = told["would_repay"] == 1
+    assert found["low"] < told.loc[payers, "prediction"].mean() < found["high"] < 1
+
+
+def test_whom_an_incident_hurts_is_the_group_that_it_hits(people):
+    planned = fair.year_of_incidents()
+    ledger = pd.DataFrame({"harmful": [True, False, True, False, True, True]})
+    with using("en"):
+        assert fair.whom(planned, ledger) == [
+            "female", "nobody", "Nordeste", "nobody", "18-24", "everybody"
+        ]  # fmt: skip
+
+
+# What learners write
+
+
+def verdict(name, answer):
+    said = {}
+    for language in LANGUAGES:
+        with using(language):
+            said[language] = exercises.verdict(f"10.{name}", answer)
+    assert said["pt"].mistake == said["en"].mistake
+    return said["en"].mistake or said["en"].kind
+
+
+def rates_of(frame, column, minimum, *, more=False):
+    rates = frame.groupby(column)["prediction"].agg(["mean", "size"])
+    enough = rates["size"] > minimum if more else rates["size"] >= minimum
+    return rates.loc[enough, "mean"]
+
+
+@pytest.mark.parametrize(
+    ("take", "more", "expected"),
+    [
+        (lambda rates: rates.max() - rates.min(), False, "right"),
+        (lambda rates: rates.iloc[0] - rates.iloc[-1], False, "by_order"),
+        (lambda rates: rates.iloc[-1] - rates.iloc[0], False, "by_order"),
+        (lambda rates: rates.max() - rates.min(), True, "more_than_minimum"),
+    ],
+)
+def test_the_greatest_gap_is_none_of_the_order_of_the_groups(take, more, expected):
+    def gap(frame, column, minimum):
+        return take(rates_of(frame, column, minimum, more=more))
+
+    assert verdict("gap", gap) == expected
+
+
+def test_the_usual_slips_of_the_forced_rate_are_named():
+    assert verdict("forced", lambda b, p, r: b * r * (1 - p) / p) == "of_everybody"
+    assert verdict("forced", lambda b, p, r: 1 - r) == "refused_payers"
+
+
+def test_the_usual_slips_of_the_ranking_are_named():
+    def by(order, first, gains, ideal=None):
+        def ndcg(live, reference):
+            given = {"live": live, "reference": reference}
+            with np.errstate(all="ignore"):
+                discount = 1 / np.log2(np.arange(len(live)) + first)
+                top = given[gains][order(live)] @ discount
+                return top / (np.sort(given[ideal or gains])[::-1] @ discount)
+
+        return ndcg
+
+    def largest(live):
+        return np.argsort(-live)
+
+    assert verdict("ndcg", by(largest, 2, "reference")) == "right"
+    assert verdict("ndcg", by(np.argsort, 2, "reference")) == "least_first"
+    assert verdict("ndcg", by(largest, 1, "reference")) == "places_from_zero"
+    assert verdict("ndcg", by(largest, 2, "live", "reference")) == "own_values"
+    assert verdict("ndcg", by(largest, 2, "live")) == "always_one"

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from utils.datasets import credit, incidents
-from utils.monitors.intervals import wilson
+from utils.monitors.fairness import fairness
+from utils.monitors.intervals import difference, wilson
 from utils.records import Incident
+from utils.text import tr
 
 REFERENCE_FROM = pd.Timestamp("2023-01-02", tz="UTC")
 CURRENT_FROM = pd.Timestamp("2024-01-01", tz="UTC")
@@ -150,6 +152,22 @@ def year_of_incidents() -> list[Incident]:
     ]
 
 
+def whom(planned: list[Incident], ledger: pd.DataFrame) -> list[str]:
+    """Return whom each incident of a ledger hurts, by the name that the group has in the data.
+
+    >>> from utils.text import using
+    >>> planned = year_of_incidents()[:2]
+    >>> with using("en"):
+    ...     whom(planned, pd.DataFrame({"harmful": [True, False]}))
+    ['female', 'nobody']
+    """
+    everybody, nobody = tr(pt="todos", en="everybody"), tr(pt="ninguém", en="nobody")
+    return [
+        " ".join(each.options.get("where", {"": everybody}).values()) if harmful else nobody
+        for each, harmful in zip(planned, ledger["harmful"], strict=True)
+    ]
+
+
 # ------------------------------------------------------------------------------- policies
 
 
@@ -243,6 +261,54 @@ def recall_by(rows: pd.DataFrame, column: str, *, label: str = "would_repay") ->
     )
 
 
+GAPS = ("selection_rate", "precision", "recall", "false_positive_rate")
+
+
+def gaps_in_points(
+    rows: pd.DataFrame, column: str, *, group: str, other: str, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Return by how many percentage points a group has more of each of ``GAPS`` than another.
+
+    Columns ``metric``, ``value``, ``low`` and ``high`` (95 %). It takes the labels that there are.
+
+    >>> rows = pd.DataFrame({"event_time": CURRENT_FROM, "sex": ["f"] * 40 + ["m"] * 40,
+    ...                      "prediction": [1, 0] * 20 + [1] * 40, "label": 1})
+    >>> found = gaps_in_points(rows, "sex", group="f", other="m", rng=np.random.default_rng(1))
+    >>> found.set_index("metric")["value"].round(6).to_dict()["selection_rate"]
+    -50.0
+    """
+    found = fairness(rows, group_column=column, window=None, metrics=list(GAPS), rng=rng)
+    found = found.set_index(["group", "metric"])[["value", "low", "high"]]
+    own, others = (found.loc[each].loc[list(GAPS)] for each in (group, other))
+    value, low, high = difference(
+        *own.to_numpy().T,
+        reference=others["value"].to_numpy(),
+        reference_low=others["low"].to_numpy(),
+        reference_high=others["high"].to_numpy(),
+    )
+    return pd.DataFrame(
+        {"metric": GAPS, "value": 100 * value, "low": 100 * low, "high": 100 * high}
+    )
+
+
+def a_month(
+    brl: pd.Series, times: pd.Series, *, rng: np.random.Generator, draws: int = 400
+) -> dict[str, float]:
+    """Return what a month of 30 days brings, and its interval (95 %) by a bootstrap over days.
+
+    Days are taken as independent. ``brl`` has one amount a row and ``times`` when it was decided;
+    a day without a row is not there.
+
+    >>> times = pd.Series(pd.date_range("2024-01-01", periods=4, freq="12h", tz="UTC"))
+    >>> a_month(pd.Series([1.0, 2.0, 3.0, 0.0]), times, rng=np.random.default_rng(1))
+    {'value': 90.0, 'low': 90.0, 'high': 90.0}
+    """
+    by_day = brl.groupby(times.dt.floor("1D")).sum().to_numpy()
+    again = rng.choice(by_day, size=(draws, len(by_day))).mean(axis=1) * 30
+    low, high = np.quantile(again, [0.025, 0.975])
+    return {"value": float(by_day.mean() * 30), "low": float(low), "high": float(high)}
+
+
 # ------------------------------------------------------------------------------- reasons
 
 
@@ -301,3 +367,21 @@ def with_lottery(
         label=rows["would_repay"].astype("Int64").where(has_label),
         label_known_at=people["known_at"].reset_index(drop=True).where(has_label),
     )
+
+
+def recall_with_lottery(
+    rows: pd.DataFrame, *, rng: np.random.Generator, draws: int = 400
+) -> dict[str, float]:
+    """Return which share of the payers the score granted, each row counted by its ``weight``.
+
+    The interval (95 %) is from a bootstrap over the rows.
+
+    >>> rows = pd.DataFrame({"prediction": [1] * 8 + [0], "weight": [1.0] * 8 + [2.0], "label": 1})
+    >>> recall_with_lottery(rows, rng=np.random.default_rng(1))["value"]
+    0.8
+    """
+    pays = rows["label"].eq(1).fillna(False).to_numpy(float) * rows["weight"].to_numpy()
+    granted = pays * rows["prediction"].to_numpy()
+    again = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=draws)
+    low, high = np.quantile((again @ granted) / (again @ pays), [0.025, 0.975])
+    return {"value": float(granted.sum() / pays.sum()), "low": float(low), "high": float(high)}

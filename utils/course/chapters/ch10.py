@@ -13,8 +13,12 @@ from utils.course.exercises import Chapter, Exercise, Mistake, Option, Question,
 
 
 def _decisions() -> pd.DataFrame:
-    """Return decisions of three groups, of which one has too few rows to say anything."""
-    rows = {"a": (60, 45), "b": (50, 20), "c": (4, 0)}
+    """Return decisions of four groups: one of exactly 30 rows, and one that says nothing.
+
+    The lowest rate of the large ones comes first and the highest second, so that no order of the
+    groups gives their greatest gap.
+    """
+    rows = {"a": (30, 12), "b": (60, 45), "c": (50, 25), "d": (4, 0)}
     return pd.concat(
         pd.DataFrame({"group": name, "prediction": [1] * yes + [0] * (n - yes)})
         for name, (n, yes) in rows.items()
@@ -32,10 +36,10 @@ def _gap(frame: pd.DataFrame, column: str, minimum: int) -> float:
     return float(rates.max() - rates.min())
 
 
-def _neighbours(frame: pd.DataFrame, column: str, minimum: int) -> float:
+def _first_less_last(frame: pd.DataFrame, column: str, minimum: int) -> float:
     rates = frame.groupby(column)["prediction"].agg(["mean", "size"])
     rates = rates.loc[rates["size"] >= minimum, "mean"]
-    return float(rates.iloc[0] - rates.iloc[1])
+    return float(rates.iloc[0] - rates.iloc[-1])
 
 
 GAP = Exercise(
@@ -71,13 +75,22 @@ GAP = Exercise(
             ),
         ),
         Mistake(
-            name="first_two",
-            example=lambda: lambda frame, column, minimum: -_neighbours(frame, column, minimum),
+            name="by_order",
+            example=lambda: _first_less_last,
+            when=lambda outcome, _: min(outcome) < 0,
             says=both(
                 pt="a sua diferença tem sinal, ou depende da ordem dos grupos. A maior menos a "
                 "menor taxa nunca é negativa.",
-                en="your difference has a sign, or hangs on the order of the groups. The greatest "
-                "rate less the least one is never negative.",
+                en="your difference has a sign, or depends on the order of the groups. The "
+                "greatest rate less the least one is never negative.",
+            ),
+        ),
+        Mistake(
+            name="more_than_minimum",
+            example=lambda: lambda frame, column, minimum: _gap(frame, column, minimum + 1),
+            says=both(
+                pt="um grupo de exatamente `minimum` linhas ficou de fora. *Pelo menos* o inclui.",
+                en="a group of exactly `minimum` rows was left out. *At least* includes it.",
             ),
         ),
     ],
@@ -130,6 +143,28 @@ FORCED = Exercise(
                 "positivos é a parcela de aprovados entre os caloteiros.",
                 en="that is the share of defaulters *among the granted*. The false positive rate "
                 "is the share of the granted among the defaulters.",
+            ),
+        ),
+        Mistake(
+            name="of_everybody",
+            example=lambda: (
+                lambda base, precision, recall: base * (1 - precision) / precision * recall
+            ),
+            says=both(
+                pt="você dividiu os caloteiros aprovados por todas as pessoas. Divida só pelos "
+                "que não pagam.",
+                en="you divided the granted defaulters by everybody. Divide by those who do not "
+                "repay alone.",
+            ),
+        ),
+        Mistake(
+            name="refused_payers",
+            example=lambda: lambda base, precision, recall: 1 - recall,
+            says=both(
+                pt="essa é a parcela *recusada* entre os que *pagam*. O que se pede é a parcela "
+                "aprovada entre os que não pagam.",
+                en="that is the share *refused* of those who *repay*. What is asked for is the "
+                "share granted of those who do not.",
             ),
         ),
         Mistake(
@@ -252,6 +287,20 @@ def _ndcg(live: np.ndarray, reference: np.ndarray, *, base: float = 2.0) -> floa
     return float((np.asarray(reference)[order] * discount).sum() / (ideal * discount).sum())
 
 
+def _from_zero(live: np.ndarray, reference: np.ndarray) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        discount = 1 / np.log2(np.arange(len(live)) + 1)
+        order = np.argsort(-np.asarray(live))
+        ideal = np.sort(reference)[::-1]
+        return float((np.asarray(reference)[order] * discount).sum() / (ideal * discount).sum())
+
+
+def _own_values(live: np.ndarray, reference: np.ndarray) -> float:
+    discount = 1 / np.log2(np.arange(len(live)) + 2)
+    best = [float((np.sort(each)[::-1] * discount).sum()) for each in (live, reference)]
+    return best[0] / best[1]
+
+
 NDCG = Exercise(
     name="ndcg",
     sample=lambda: {"np": np},
@@ -286,11 +335,42 @@ NDCG = Exercise(
             ),
         ),
         Mistake(
-            name="no_discount",
+            name="least_first",
+            example=lambda: lambda live, reference: _ndcg(-np.asarray(live), reference),
+            says=both(
+                pt="você pôs a menor importância de hoje em primeiro lugar. A maior vem primeiro.",
+                en="you put today's smallest importance first. Today's largest comes first.",
+            ),
+        ),
+        Mistake(
+            name="places_from_zero",
+            example=lambda: _from_zero,
+            when=lambda outcome, _: not np.isfinite(outcome).all(),
+            says=both(
+                pt="você dividiu por zero: log₂(1) é 0. Conte os lugares a partir de 1, e o "
+                "primeiro se divide por log₂(2).",
+                en="you divided by zero: log₂(1) is 0. Count the places from 1, and the first is "
+                "divided by log₂(2).",
+            ),
+        ),
+        Mistake(
+            name="own_values",
+            example=lambda: _own_values,
+            says=both(
+                pt="você somou as importâncias de hoje. De hoje é só a ordem; o que se soma são as "
+                "da referência, em cima e embaixo.",
+                en="you added up today's importances. Only the order is today's; what is added are "
+                "the reference's, above and below.",
+            ),
+        ),
+        Mistake(
+            name="always_one",
             example=lambda: lambda live, reference: 1.0,
             says=both(
-                pt="sem o desconto log2(lugar + 1), toda ordem dá a mesma soma.",
-                en="without the discount log2(place + 1) every order has the same sum.",
+                pt="a sua conta dá 1 para toda ordem: falta o desconto log₂(lugar + 1), ou as "
+                "duas somas são das mesmas importâncias na mesma ordem.",
+                en="your sum is 1 for every order: the discount log₂(place + 1) is missing, or "
+                "both sums are of the same importances in the same order.",
             ),
         ),
     ],
@@ -376,8 +456,10 @@ QUIZ = [
                     en="One measure, of one's choice, and the others pay for it.",
                 ),
                 why=both(
-                    pt="Qual, é uma decisão de pessoas; a conta mostra o preço.",
-                    en="Which one is for people to decide; the sums show the price.",
+                    pt="Com um limiar por grupo há um só botão em cada um. Qual medida igualar é "
+                    "uma decisão de pessoas; a conta mostra o preço.",
+                    en="With a threshold for each group there is one knob in each. Which measure "
+                    "to make equal is for people to decide; the sums show the price.",
                 ),
                 right=True,
             ),
