@@ -1,4 +1,4 @@
-"""A canary is wrong as rarely as it says, and who gets it never wavers."""
+"""A canary is wrong as rarely as it says."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,6 @@ from utils.operations.canary import (
     Canary,
     differences,
     differences_apart,
-    goes_to_canary,
     looked,
     path,
     rule_said,
@@ -217,52 +216,6 @@ def test_rows_that_are_paired_say_more_than_rows_apart():
     )
     paired = differences(rows[in_canary], loss_column="new", champion_loss_column="old")
     assert paired.std() < 1e-9 < apart.std()
-
-
-# ------------------------------------------------------------------------------- who gets it
-
-
-def test_a_key_always_goes_to_the_same_side():
-    keys = [f"N{n}" for n in range(1_000)]
-    once = goes_to_canary(keys, share=0.3, salt="2")
-    order = np.random.default_rng(8).permutation(len(keys))
-    again = goes_to_canary([keys[i] for i in order], share=0.3, salt="2")
-    assert (once[order] == again).all()
-    twice = goes_to_canary(keys + keys, share=0.3, salt="2")
-    assert (twice == np.concatenate([once, once])).all()
-
-
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])
-def test_the_share_of_the_keys_is_what_chance_allows(share):
-    n = 20_000
-    found = goes_to_canary([f"key {i}" for i in range(n)], share=share, salt="2").sum()
-    low, high = stats.binom.interval(0.999, n, share)
-    assert low <= found <= high
-
-
-def test_a_larger_share_keeps_those_who_were_in_it():
-    keys = [str(n) for n in range(2_000)]
-    small, large = (goes_to_canary(keys, share=share, salt="2") for share in (0.1, 0.4))
-    assert not (small & ~large).any()
-
-
-def test_another_salt_takes_others():
-    keys = [str(n) for n in range(20_000)]
-    one, other = (goes_to_canary(keys, share=0.1, salt=salt) for salt in ("2", "3"))
-    low, high = stats.binom.interval(0.999, one.sum(), 0.1)
-    assert low <= (one & other).sum() <= high
-
-
-def test_nobody_or_everybody_may_go():
-    keys = [str(n) for n in range(100)]
-    assert not goes_to_canary(keys, share=0, salt="2").any()
-    assert goes_to_canary(keys, share=1, salt="2").all()
-    assert goes_to_canary([], share=0.5, salt="2").tolist() == []
-
-
-def test_a_share_outside_0_and_1_is_refused():
-    with pytest.raises(ValueError, match=r"^share=1\.5: must lie in 0\.\.1$"):
-        goes_to_canary(["a"], share=1.5, salt="2")
 
 
 # ------------------------------------------------------------------------------- what is said

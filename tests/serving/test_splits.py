@@ -39,7 +39,7 @@ def end(store, *, by="tuesday"):
     return end_split(store, "flights", at=NOON, by=by)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9])
 def test_the_share_is_as_meant_within_five_standard_errors(share):
     for salt in ("1", "2", "3"):
         goes = goes_to_canary(KEYS, share=share, salt=salt)
@@ -49,6 +49,7 @@ def test_the_share_is_as_meant_within_five_standard_errors(share):
 def test_none_goes_at_share_0_and_all_go_at_share_1():
     assert not goes_to_canary(KEYS, share=0, salt="1").any()
     assert goes_to_canary(KEYS, share=1, salt="1").all()
+    assert goes_to_canary([], share=1, salt="1").tolist() == []
 
 
 def test_who_goes_at_a_small_share_goes_at_a_larger_one():

@@ -17,7 +17,6 @@ one of the two chances is many times the other.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -263,26 +262,6 @@ def differences_apart(
 
 def _frequency(block: str) -> pd.Timedelta:
     return windows.length(block, argument="block")
-
-
-def goes_to_canary(keys: Sequence[str], *, share: float, salt: str) -> np.ndarray:
-    """Return which requests go to the canary: a share of the keys, always the same ones.
-
-    The key is of whoever must not see two versions: a customer, an aircraft, a request. ``salt`` is
-    another one for each canary, so that it is not always the same who goes first.
-
-    >>> goes_to_canary(["N14228", "N24211", "N619AA"], share=0.5, salt="2").tolist()
-    [False, True, True]
-    """
-    if not 0 <= share <= 1:
-        raise ValueError(f"share={share!r}: must lie in 0..1")
-    known: dict[str, bool] = {}
-    bound = int(share * 2**64)
-    for key in keys:
-        if key not in known:
-            digest = hashlib.blake2b(f"{salt}/{key}".encode(), digest_size=8).digest()
-            known[key] = int.from_bytes(digest) < bound
-    return np.fromiter((known[key] for key in keys), dtype=bool, count=len(keys))
 
 
 def rule_said(canary: Canary) -> str:
