@@ -309,6 +309,7 @@ def test_serve_passes_on_what_it_was_given(monkeypatch):
     monkeypatch.setitem(sys.modules, "utils.serving.app", module)
     status = commands.main(
         ["serve", "--model-uri", "models:/m@champion", "--store", "sqlite:///s.db", "--port", "9"]
+        + ["--follow"]
     )
     assert status == 0
     assert callable(asked.pop("prepare"))
@@ -321,7 +322,7 @@ def test_serve_passes_on_what_it_was_given(monkeypatch):
         "tracking_uri": None,
         "accept_event_time": False,
         "capture": True,
-        "follow": False,
+        "follow": True,
     }
 
 

@@ -223,3 +223,69 @@ def test_parameters_are_filled_in_and_checked(logged):
     ):
         with pytest.raises(Refused, match=message):
             with_params.parameters(wrong)
+
+
+# Which contract stands in for which
+
+NAMED = MlflowSchema([ColSpec("double", "x"), ColSpec("string", "y")])
+ANSWER = MlflowSchema([TensorSpec(np.dtype("float64"), (-1,))])
+
+
+def promised(inputs=NAMED, outputs=ANSWER, params=None):
+    return contract_of(ModelSignature(inputs=inputs, outputs=outputs, params=params))
+
+
+def columns_of(*specs):
+    return promised(MlflowSchema([ColSpec(kind, name, **more) for kind, name, more in specs]))
+
+
+X, Y = ("double", "x", {}), ("string", "y", {})
+OPTIONAL_X = ("double", "x", {"required": False})
+
+
+@pytest.mark.parametrize(
+    ("new", "stands_in"),
+    [
+        (promised(), True),
+        (columns_of(OPTIONAL_X, Y), True),
+        (columns_of(Y, X), False),
+        (columns_of(X), False),
+        (columns_of(X, Y, ("double", "z", {"required": False})), False),
+        (columns_of(X, ("double", "y", {})), False),
+        (columns_of(X, ("string", "Y", {})), False),
+        (columns_of(("float", "x", {}), Y), False),
+        (promised(outputs=MlflowSchema([ColSpec("double")])), True),
+        (promised(outputs=MlflowSchema([ColSpec("string")])), False),
+        (promised(outputs=None), False),
+        (
+            promised(params=mlflow.types.ParamSchema([mlflow.types.ParamSpec("p", "double", 1.0)])),
+            False,
+        ),
+    ],
+)
+def test_a_contract_stands_in_for_another_where_it_takes_all_and_answers_alike(new, stands_in):
+    assert new.stands_in_for(promised()) is stands_in
+
+
+def test_what_may_be_missing_for_the_served_model_must_be_so_for_the_next():
+    served = columns_of(OPTIONAL_X, Y)
+    assert not promised().stands_in_for(served)
+    assert served.stands_in_for(served)
+
+
+def test_tensors_stand_in_for_equal_ones_alone():
+    def tensor(*shape, dtype="float64"):
+        return promised(MlflowSchema([TensorSpec(np.dtype(dtype), shape)]))
+
+    assert tensor(-1, 3).stands_in_for(tensor(-1, 3))
+    assert not tensor(-1, 4).stands_in_for(tensor(-1, 3))
+    assert not tensor(-1, 3, dtype="float32").stands_in_for(tensor(-1, 3))
+    assert not tensor(-1, 2).stands_in_for(columns_of(X, Y))
+
+
+def test_answers_of_several_columns_stand_in_for_the_very_same():
+    two, other = (
+        MlflowSchema([ColSpec("double", "low"), ColSpec("double", name)]) for name in ("high", "up")
+    )
+    assert promised(outputs=two).stands_in_for(promised(outputs=two))
+    assert not promised(outputs=other).stands_in_for(promised(outputs=two))

@@ -198,12 +198,25 @@ def test_a_version_of_another_signature_is_not_taken_and_says_so_once(
         endpoint.refresh()
         assert of(endpoint.predict(ONE)) == [1]
     [said] = caplog.messages
-    assert re.search(rf"^{name}: version 2 .*its signature is not.*version 1 goes on", said)
+    assert re.search(rf"^{name}: version 2 .*its signature does not allow.*version 1 goes on", said)
     assert registry.asked == ["models:/ten_minutes/2"], "it is not loaded again and again"
     deploy(store, 3)
     end(store)
     endpoint.refresh()
     assert of(endpoint.predict(ONE)) == [3], "a later one is taken"
+
+
+def test_a_version_that_learned_what_may_be_missing_is_taken(store, endpoint, registry):
+    wider = Version(2)
+    gaps = FLIGHTS.assign(departure_delay_min=[None, 5.0])
+    wider.contract = contract_of(infer_signature(gaps, np.array([10.0])))
+    registry.put(2, wider)
+    models.deploy_scorer(store, wider, name=NAME)
+    endpoint.refresh()
+    assert of(endpoint.predict(ONE)) == [2]
+    assert stored(store)["model_version"].tolist() == ["2"]
+    with pytest.raises(Refused, match="departure_delay_min' is missing"):
+        endpoint.predict(ONE[["carrier"]])
 
 
 def test_a_version_that_cannot_be_loaded_is_tried_again_after_a_while(store, registry, caplog):

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.types.schema import ParamSchema, ParamSpec, TensorSpec
+from mlflow.types.schema import ColSpec, ParamSchema, ParamSpec, TensorSpec
 from mlflow.types.schema import Schema as MlflowSchema
 
 from utils.records import Column, Kind, Schema, VigiaError
@@ -256,6 +256,29 @@ class Contract:
         """The columns' names, in the signature's order."""
         return tuple(each.name for each in self.fields)
 
+    def stands_in_for(self, other: Contract) -> bool:
+        """Return whether a model that promises this can answer whatever is asked under the other.
+
+        It takes the same columns, in the same order, and answers in the same form. A column that
+        must be there under the other one may be missing here, and not the other way round: MLflow
+        infers from examples what may be missing, so a model that learned from more knows of more.
+
+        >>> from mlflow.models import infer_signature
+        >>> whole = contract_of(infer_signature(pd.DataFrame({"age": [41.5]}), np.array([1.0])))
+        >>> gaps = contract_of(infer_signature(pd.DataFrame({"age": [None, 4.0]}), np.array([1.0])))
+        >>> gaps.stands_in_for(whole), whole.stands_in_for(gaps)
+        (True, False)
+        """
+        own, theirs = self.signature, other.signature
+        specs, others = own.inputs.inputs, theirs.inputs.inputs
+        return (
+            len(specs) == len(others)
+            and all(map(_takes, specs, others))
+            and self.params == other.params
+            and self.output.kind == other.output.kind
+            and (self.output.kind != "json" or own.outputs == theirs.outputs)
+        )
+
     def rows(self, given: Mapping[Any, Sequence[Any]], count: int) -> Rows:
         """Return rows given by column as JSON values (lists of ``count``), checked.
 
@@ -364,6 +387,13 @@ not the text '20'
             return ParamSpec.validate_param_spec(value, spec)
         except (MlflowException, Broken) as error:
             raise bad_request(f"params: {spec.name!r}: {error}") from error
+
+
+def _takes(spec: ColSpec | TensorSpec, other: ColSpec | TensorSpec) -> bool:
+    """Return whether an input takes all that another one does."""
+    if isinstance(spec, ColSpec) and not spec.required:
+        spec = ColSpec(spec.type, spec.name, required=other.required)
+    return spec == other
 
 
 def _joined(parts: Sequence[Sequence[Any]]) -> Sequence[Any]:

@@ -3,8 +3,8 @@
 A server that follows need not be started anew for a promotion or a rollback, and gives a canary the
 share that a split in the store says. It looks at the store every second, in a thread of its own;
 there a new version is loaded too, and takes over between two batches, so no request waits for a
-model or goes to one that is not loaded. Versions change, and what is asked does not: a version
-whose signature is another one is not taken.
+model or goes to one that is not loaded. Versions change, and what may be asked does not, as long as
+the server runs: a version whose signature does not allow all of it is not taken.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Following(Endpoint):
 
     It follows within a ``with`` block; ``refresh`` looks once. ``clock``, ``capture``, ``guard``
     and ``max_rows`` are ``Endpoint``'s. A version that cannot be taken (it cannot be loaded, it is
-    another one than was deployed, or its signature differs) is named once in the log, and what
+    another one than was deployed, or its signature does not do) is named once in the log, and what
     answered goes on. Where the store cannot be read, all stays as it is. What the canary cannot
     answer the champion does.
 
@@ -159,9 +159,9 @@ class Following(Endpoint):
             return self._passed_over(
                 deployment, f"its model is version {scorer.model_version} by now", _NEVER
             )
-        if scorer.contract.signature != self.contract.signature:
+        if not scorer.contract.stands_in_for(self.contract):
             return self._passed_over(
-                deployment, "its signature is not that of the version in service", _NEVER
+                deployment, "its signature does not allow what is asked here", _NEVER
             )
         return Served(scorer=scorer, deployment=deployment)
 

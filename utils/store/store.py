@@ -186,7 +186,7 @@ class Store:
 
         ``rows`` are those of ``append``, by deployment. ``names`` are under which none of their ids
         may be stored yet: so a request that comes again is not stored a second time, whichever of
-        them answers it now.
+        them answers it now. Who writes to the same names meanwhile waits for this.
 
         Raises as ``append`` does.
 
