@@ -205,6 +205,19 @@ def _monitoring(chosen: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+def _schedule(chosen: argparse.Namespace) -> int:
+    from utils.operations.scheduling import run
+
+    return run(chosen, by_notebook=partial(_by_notebook, out=getattr(chosen, "out", None)))
+
+
+def _by_notebook(measuring, *, out: Path):
+    """Return the monitor that runs the report's notebook, a folder a window."""
+    from utils.course.reports import monitor_of
+
+    return monitor_of(measuring, out=out.resolve())
+
+
 def _bench(chosen: argparse.Namespace) -> int:
     sys.path.insert(0, str(_ROOT))
     from benchmarks.serving import main as bench
@@ -257,7 +270,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_transform(commands)
     _add_report(commands)
-    _add_alerts(commands)
+    _add_operations(commands)
     _add_monitoring(commands)
     _add_rest(
         commands,
@@ -600,10 +613,11 @@ def _add_monitoring(commands) -> None:
     )
 
 
-def _add_alerts(commands) -> None:
-    from utils.operations.command_line import add
+def _add_operations(commands) -> None:
+    from utils.operations.command_line import add, add_schedule
 
     add(commands)
+    add_schedule(commands, _schedule)
 
 
 def _positive(text: str) -> int:

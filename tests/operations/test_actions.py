@@ -77,7 +77,8 @@ def test_a_request_is_taken_by_one_run_and_that_run_gets_it_however_often_it_beg
 def test_a_run_that_died_while_taking_gets_the_rest_when_it_goes_on(store):
     asked(store, "a")
     asked(store, "b")
-    store.record("taken/flights", "a", kind="taken", at=NOON, body={"run": "one"})
+    body = {"run": "one", "request": "a"}
+    store.record("taken/flights", "a/one", kind="taken", at=NOON, body=body)
     assert ids(requests(store, "flights")) == ["b"]
     assert ids(take(store, "flights", run="one", at=NOON)) == ["a", "b"]
 

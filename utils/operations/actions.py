@@ -75,7 +75,12 @@ def ask(
 
 def requests(store: Store, deployment: str, *, taken_by: str | None = None) -> list[Request]:
     """Return the requests that wait for a run, or those that one has taken, oldest first."""
-    takers = {e.key: e.body["run"] for e in store.events(f"taken/{deployment}")}
+    takers: dict[str, str] = {}
+    for event in store.events(_taken(deployment)):
+        if event.kind == "taken":
+            takers[event.body["request"]] = event.body["run"]
+        else:
+            takers.pop(event.body["request"], None)
     return [
         Request(id=event.key, action=event.kind, at=event.at, body=event.body)
         for event in store.events(stream_of(deployment))
@@ -89,5 +94,27 @@ def take(store: Store, deployment: str, *, run: str, at: datetime) -> list[Reque
     However many ask for one action, it is done once: what they said goes along.
     """
     for each in requests(store, deployment):
-        store.record(f"taken/{deployment}", each.id, kind="taken", at=at, body={"run": run})
+        body = {"run": run, "request": each.id}
+        store.record(_taken(deployment), f"{each.id}/{run}", kind="taken", at=at, body=body)
     return requests(store, deployment, taken_by=run)
+
+
+def give_back(store: Store, deployment: str, *, run: str, at: datetime) -> None:
+    """Let the next run take what a run took that failed.
+
+    >>> from utils.store.example import NOON, example_store
+    >>> with example_store() as store:
+    ...     _ = ask(store, "flights", "retrain", id="a", at=NOON, by="ana", reason="a new route")
+    ...     _ = take(store, "flights", run="2013-04-08", at=NOON)
+    ...     give_back(store, "flights", run="2013-04-08", at=NOON)
+    ...     [each.id for each in take(store, "flights", run="2013-04-15", at=NOON)]
+    ['a']
+    """
+    for each in requests(store, deployment, taken_by=run):
+        body = {"run": run, "request": each.id}
+        key = f"{each.id}/{run}/given back"
+        store.record(_taken(deployment), key, kind="given back", at=at, body=body)
+
+
+def _taken(deployment: str) -> str:
+    return f"taken/{deployment}"

@@ -187,6 +187,7 @@ class Loop:
             return "waiting for approval"
         except GivenUp as error:
             n_alerts, said = None, {"error": str(error)}
+            actions.give_back(self.store, name, run=window.id, at=clock())
         state = end_state(n_alerts)
         body = {"state": state, **said}
         life.note(self.store, name, window.id, "ended", at=clock(), body=body)
@@ -303,6 +304,7 @@ class _Acting:
     def _collect(self) -> Body:
         if self.plan.collect is not None:
             self.plan.collect(self.window, self.loop.life)
+        self.__dict__.pop("current", None)  # a try before this one may have found less
         n, known = len(self.current), int(self.current[LABEL].notna().sum())
         if not n:
             raise NoData(
@@ -716,6 +718,7 @@ class _Acting:
     def _fell_back(self) -> Body:
         version = self.models.version_at(self.plan.fallback)
         self._serve(self.plan.deployment, version)
+        self._canary_ends()
         self._note("fell back", version=version, before=self.champion)
         return {"version": version, "before": self.champion}
 

@@ -168,10 +168,10 @@ class Run:
         self._write(f"{step}/{WAITING}", WAITING, {"step": step, "why": dict(why)})
         raise Waiting(
             tr(
-                pt=f"{step}: aguarda aprovação (python -m utils schedule --approve {self.id} "
-                "--by QUEM)",
-                en=f"{step}: waiting for approval (python -m utils schedule --approve {self.id} "
-                "--by WHO)",
+                pt=f"{step}: aguarda aprovação (python -m utils schedule approve {self.id} "
+                f"--deployment {self.deployment} --store URL --by QUEM)",
+                en=f"{step}: waiting for approval (python -m utils schedule approve {self.id} "
+                f"--deployment {self.deployment} --store URL --by WHO)",
             )
         )
 
