@@ -189,6 +189,34 @@ def test_the_canary_is_kept_apart_in_the_store(ran):
     assert set(served["model_version"]) == {"2"}
 
 
+def test_what_was_asked_of_a_run_that_failed_is_done_by_the_next(tmp_path):
+    measure = looping.InProcess(roles=looping.ROLES)
+
+    def fails_once(seen):
+        if seen.window.start.day == 1:
+            raise OSError("the disk is full")
+        return measure(seen)
+
+    workspace = Workspace(tmp_path, stages={})
+    looping.begin(workspace, every=12)
+    asked = looping.Ask(action="retrain", at=datetime(2013, 4, 3, tzinfo=UTC))
+    with using("en"):
+        looped = looping.looped(
+            workspace,
+            looping.departures(every=12, months=[4]),
+            until=datetime(2013, 4, 16, tzinfo=UTC),
+            asks=[asked],
+            monitor=fails_once,
+            limits=looping.Limits(least_rows=100),
+        )
+    assert looped.weeks["state"].tolist()[0] == "Failed"
+    assert looped.weeks["action"].tolist()[1] != "nothing" and looped.life.n_trained == 1
+    with open_store(workspace.store_url) as store:
+        failed, _ = life.runs_of(store, DEPLOYMENT)
+        told = " ".join(told_of(store, DEPLOYMENT, failed.window.id))
+    assert told.count("OSError: the disk is full") == 3
+
+
 def test_a_case_that_there_is_none_of_is_refused(tmp_path):
     with pytest.raises(KeyError, match="no_case"):
         looping.run_case(Workspace(tmp_path, stages={}), "no_case")

@@ -70,8 +70,9 @@ def test_a_candidate_that_is_withdrawn_is_gone_and_the_next_one_is_another(store
 
 
 def test_a_fallback_answers_until_the_model_returns(store, say):
+    say(0, "shadow", **SHADOW)
     say(0, "fell back", version="9", before="2")
-    assert life_of(store, "flights").fell_back_from == "2"
+    assert life_of(store, "flights") == Life(fell_back_from="2"), "the candidate goes with it"
     say(1, "returned", version="2")
     assert life_of(store, "flights") == Life()
 

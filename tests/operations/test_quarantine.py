@@ -176,6 +176,13 @@ def test_without_an_alarm_nothing_is_broken():
     assert quarantine.broken_spans(alarms) == []
 
 
+def test_fewer_defects_than_usual_are_an_alarm_and_break_nothing():
+    bounds = {"alarm": True, "threshold_low": 0.02, "threshold_high": 0.08}
+    table = weeks(0.01, 0.4, metric="null_value_rate", monitor="quality", **bounds)
+    year = {"start": datetime(2024, 1, 1, tzinfo=UTC), "end": datetime(2025, 1, 1, tzinfo=UTC)}
+    assert quarantine.broken(table, **year)["value"].tolist() == [0.4]
+
+
 # ------------------------------------------------------------------------------- labels that lie
 
 SOURCES = ("B6", "EV", "UA")

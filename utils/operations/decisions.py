@@ -126,7 +126,7 @@ def decide(facts: Facts, limits: Limits, *, at: datetime) -> Decision:
     ('nothing', 'The labels are not ripe: 40% of those that are due are known, and 90% are needed.')
     """
     refused: list[Refusal] = []
-    for judged in (_held_up, _on_its_way, _returning, _falling_back, _rolling_back, _retraining):
+    for judged in (_held_up, _returning, _falling_back, _rolling_back, _on_its_way, _retraining):
         found = judged(facts, limits, at)
         if isinstance(found, Decision):
             refused += found.refused
@@ -176,8 +176,8 @@ def _held_up(facts: Facts, limits: Limits, at: datetime) -> _Found:
 
 
 def _on_its_way(facts: Facts, limits: Limits, at: datetime) -> _Found:
-    """See to the candidate that is on its way, before anything else."""
-    if facts.stage not in ("shadow", "canary") or _must_go_back(facts):
+    """See to the candidate that is on its way; what mends the service comes before it."""
+    if facts.stage not in ("shadow", "canary"):
         return []
 
     def goes_on() -> str:

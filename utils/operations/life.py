@@ -48,6 +48,7 @@ class Life:
 
     ``previous`` is the version that the one in service replaced, ``promoted_at`` when; both are
     empty again after a rollback. ``fell_back_from`` is the version for which the fallback answers.
+    Who goes back, or falls back, takes the candidate out with it.
     """
 
     candidate: Candidate | None = None
@@ -138,7 +139,7 @@ def _rolled_back(life: Life, event: Event) -> Life:
 
 
 def _fell_back(life: Life, event: Event) -> Life:
-    return replace(life, fell_back_from=event.body["before"])
+    return replace(life, candidate=None, fell_back_from=event.body["before"])
 
 
 def _returned(life: Life, event: Event) -> Life:

@@ -130,10 +130,14 @@ def sound(
 
 
 def broken(table: pd.DataFrame, *, start: datetime, end: datetime) -> pd.DataFrame:
-    """Return the alarms of measurements that say that the data of a time are broken."""
+    """Return the alarms of measurements that say that the data of a time are broken.
+
+    Fewer defects than usual are an alarm too, and break nothing.
+    """
     there = (table["window_start"] < end) & (table["window_end"] > start)
     is_broken = table["monitor"].eq(QUALITY) & table["metric"].isin(BROKEN)
-    return table[there & is_broken & table["alarm"]]
+    is_worse = ~(table["value"] < table["threshold_low"])
+    return table[there & is_broken & table["alarm"] & is_worse]
 
 
 def broken_spans(alarms: pd.DataFrame) -> list[Span]:
