@@ -3,12 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import pyplot as plt
 
 from tests.course.running import ran_once
-from utils.course import NOTEBOOKS, ROOT, builder, drifting
+from utils.course import NOTEBOOKS, ROOT, builder, drift_plots, drifting, exercises
 from utils.datasets import credit
 from utils.monitors.scoreboard import Prices, scoreboard
-from utils.text import LANGUAGES
+from utils.text import LANGUAGES, using
 
 SOURCE = NOTEBOOKS / "09_drift.ipynb"
 
@@ -143,3 +144,80 @@ def test_both_editions_pass_every_exercise_of_the_source():
     assert len(said) == 5 and all("Certo" in each for each in said)
     for code in LANGUAGES:
         assert (ROOT / f"labs_{code}" / SOURCE.name).is_file()
+
+
+# What learners write
+
+
+def verdict(name, answer, **given):
+    said = {}
+    for language in LANGUAGES:
+        with using(language):
+            said[language] = exercises.verdict(f"09.{name}", answer, **given)
+    assert said["pt"].mistake == said["en"].mistake
+    return said["en"].mistake or said["en"].kind
+
+
+@pytest.fixture(scope="module")
+def parts():
+    rows = [("covariate", -0.02, 0.02), ("label", 0.04, 0.08), ("concept", 0.05, 0.09)]
+    return pd.DataFrame(rows, columns=["world", "low", "high"]).assign(
+        metric="loss_change_by_concept", value=lambda each: (each["low"] + each["high"]) / 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (["concept", "label"], "right"),
+        (["label", "concept"], "right"),
+        (["concept"], "one_missing"),
+        ("concept", "one_missing"),
+        (["label"], "one_missing"),
+        (["covariate", "label", "concept"], "wrong"),
+    ],
+)
+def test_worlds_are_right_in_any_order_and_one_alone_is_told_that_one_is_missing(
+    parts, answer, expected
+):
+    assert verdict("concept", answer, parts=parts) == expected
+
+
+def test_a_chance_is_not_a_number_of_weeks():
+    assert verdict("many_columns", lambda n_columns, weeks=52: 1 - 0.95**n_columns) == "share"
+
+
+def test_a_rule_that_another_outdoes_is_told_so(other):
+    board = pd.DataFrame(
+        {
+            "rule": ["PSI > 0.2", "p < 0.05", "ours", "never alarm", "always alarm"],
+            "detected": [0.5, 1.0, 0.5, 0.0, 1.0],
+            "false_alarms_per_100": [16.0, 80.0, 0.0, 0.0, 100.0],
+            "cost": [34.0, 23.0, 30.0, 54.0, 28.0],
+        }
+    )
+    given = {"before_labels": board, "year": other["year"] | {"price": 3.0}}
+    assert verdict("cheapest", "ours", **given) == "right"
+    assert verdict("cheapest", "PSI > 0.2", **given) == "outdone"
+    assert verdict("cheapest", "p < 0.05", **given) == "this_year"
+
+
+# What is drawn
+
+
+def test_a_point_stands_in_the_middle_of_its_window_and_the_incident_where_it_was():
+    start = drifting.CURRENT_FROM
+    begin = pd.date_range(start, periods=10, freq="14D")
+    table = pd.DataFrame({"window_start": begin, "window_end": begin + 2 * drifting.WEEK})
+    table = table.assign(estimate=0.8, realised=0.8, low=0.7, high=0.9)
+    since, until = start + 8 * drifting.WEEK, start + 16 * drifting.WEEK
+    fig = drift_plots.plot_estimated(
+        {"covariate": table, "concept": table}, since=since, until=until, title=""
+    )
+    for ax in fig.axes:
+        estimated, _, dotted = ax.lines
+        assert list(estimated.get_xdata())[:3] == [1, 3, 5]
+        assert list(dotted.get_xdata()) == [8, 8]
+        (shade,) = ax.patches
+        assert (shade.get_x(), shade.get_x() + shade.get_width()) == (8, 16)
+    plt.close(fig)

@@ -145,9 +145,9 @@ def plot_budget(curve: pd.DataFrame, *, budget: float, chosen: float, title: str
         ax.minorticks_off()
         ax.set_xlabel(
             tr(
-                pt="cada linha alarma nas suas janelas quietas mais raras · "
+                pt="parcela das janelas quietas em que cada linha pode alarmar (mais rara →)\n"
                 f"tracejado: {number(budget)} por ano",
-                en="each line alarms in its rarest quiet windows · "
+                en="share of quiet windows in which each line may alarm (rarer →)\n"
                 f"dashed: {number(budget)} a year",
             )
         )
@@ -156,12 +156,13 @@ def plot_budget(curve: pd.DataFrame, *, budget: float, chosen: float, title: str
     return ax
 
 
-def plot_foretold(
+def plot_estimated(
     pairs: Mapping[str, pd.DataFrame], *, since: pd.Timestamp, until: pd.Timestamp, title: str
 ) -> Figure:
     """Draw what was estimated without labels beside what came: one picture for each world.
 
-    Each table is of ``estimated_and_realised``; the incident lasted from ``since`` to ``until``.
+    Each table is of ``estimated_and_realised``; a point stands in the middle of its window, in
+    weeks since the first one. The incident lasted from ``since`` to ``until``.
     """
     names = {
         "covariate": tr(pt="mudam as covariáveis", en="covariates change"),
@@ -171,19 +172,19 @@ def plot_foretold(
         fig, axes = plt.subplots(1, len(pairs), figsize=(8.4, 3.9), sharey=True)
         fig.suptitle(title, x=0.01, ha="left", fontweight="bold", fontsize=12.5)
         for ax, (name, table) in zip(axes, pairs.items(), strict=True):
-            at = np.arange(len(table))
+            begin, week = table["window_start"].min(), pd.Timedelta("7D")
+            at = (table["window_start"] - begin + table["window_end"] - begin) / 2 / week
             ax.fill_between(at, table["low"], table["high"], color=LOOKS[0]["color"], alpha=0.16)
             ax.plot(at, table["estimate"], **LOOKS[0], label=tr(pt="estimada", en="estimated"))
             ax.plot(at, table["realised"], **LOOKS[1], label=tr(pt="medida", en="measured"))
-            first, last = (
-                (table["window_start"] >= since).to_numpy().argmax() - 0.5,
-                (table["window_end"] <= until).to_numpy().sum() - 0.5,
-            )
+            first, last = (since - begin) / week, (until - begin) / week
             ax.axvspan(first, last, color=VERMILLION, alpha=0.07, linewidth=0)
             ax.axvline(first, color=VERMILLION, linestyle=(0, (1, 1.5)), linewidth=1.4)
             ax.set_title(names.get(name, name), fontsize=11, fontweight="normal")
-            ax.set_xticks(at[::2], [f"{2 * each}" for each in at[::2]])
-            ax.set_xlabel(tr(pt="semanas do ano · faixa: 95%", en="weeks of the year · band: 95%"))
+            ax.set_xticks(np.arange(0, (table["window_end"].max() - begin) / week + 1, 4))
+            ax.set_xlabel(
+                tr(pt="semanas desde o começo · faixa: 95%", en="weeks since the start · band: 95%")
+            )
             ax.yaxis.set_major_formatter(percents())
         axes[0].set_ylabel(metric_name("accuracy"))
         axes[0].legend(loc="lower left")

@@ -1,7 +1,7 @@
 """The lender of chapter 09: a year to learn from, a quiet one, and one in which nine things happen.
 
 This lender grants every loan, as nobody does, so that each has a label and nothing is hidden by who
-was refused. The model foretells who repays; it is right or wrong of each.
+was refused. The model predicts who repays; it is right or wrong of each.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -134,6 +134,15 @@ MANY_COLUMNS = Exercise(
             ),
         ),
         Mistake(
+            name="share",
+            example=lambda: lambda n, weeks=52: 1 - 0.95**n,
+            says=both(
+                pt="essa é a chance de uma semana alarmar. A pergunta é em quantas das 52.",
+                en="that is the chance of one week alarming. The question is in how many of the "
+                "52.",
+            ),
+        ),
+        Mistake(
             name="silent",
             example=lambda: lambda n, weeks=52: weeks * 0.95**n,
             says=both(
@@ -160,11 +169,12 @@ MANY_COLUMNS = Exercise(
 
 
 def _parts() -> dict[str, pd.DataFrame]:
-    """Return what three worlds lost by the inputs and by the concept; one is not sure."""
+    """Return what worlds lost by the inputs and by the concept; one is not sure."""
     metrics = ("loss_change", "loss_change_by_inputs", "loss_change_by_concept")
     bounds = {
         "covariate": ((0.03, 0.01, 0.05), (0.028, 0.01, 0.05), (0.002, -0.02, 0.02)),
         "label": ((0.07, 0.05, 0.09), (0.001, -0.01, 0.01), (0.06, 0.04, 0.08)),
+        "concept": ((0.08, 0.06, 0.1), (-0.002, -0.01, 0.005), (0.075, 0.056, 0.095)),
         "unsure": ((0.01, -0.002, 0.02), (0.004, -0.01, 0.02), (0.006, -0.003, 0.015)),
         "better": ((-0.05, -0.07, -0.03), (0.0, -0.01, 0.01), (-0.05, -0.07, -0.03)),
     }
@@ -181,11 +191,17 @@ def _worlds(parts: pd.DataFrame, metric: str, rule: Callable) -> list[str]:
     return sorted(rows.loc[rule(rows), "world"])
 
 
+def _in_order(worlds: Iterable[str]) -> list[str]:
+    """Return worlds in alphabetical order: they are right in any."""
+    return [worlds] if isinstance(worlds, str) else sorted(worlds)
+
+
 _CONCEPT = "loss_change_by_concept"
 
 CONCEPT = Exercise(
     name="concept",
     sample=_parts,
+    probe=_in_order,
     right=lambda parts: _worlds(parts, _CONCEPT, lambda rows: rows["low"] > 0),
     mistakes=[
         Mistake(
@@ -216,6 +232,17 @@ CONCEPT = Exercise(
                 "lugar para o zero.",
                 en="there is one world too many: its value is positive, but its interval still "
                 "has room for zero.",
+            ),
+        ),
+        Mistake(
+            name="one_missing",
+            example=lambda parts: _worlds(parts, _CONCEPT, lambda rows: rows["low"] > 0)[:1],
+            when=lambda outcome, right: 0 < len(outcome) and set(outcome) < set(right),
+            says=both(
+                pt="falta um mundo: olhe o outro intervalo que fica todo acima de zero, tenha o "
+                "mundo o nome que tiver.",
+                en="a world is missing: look at the other interval that lies all above zero, "
+                "whatever its world is called.",
             ),
         ),
     ],
@@ -310,10 +337,10 @@ THRESHOLD = Exercise(
 def _board() -> dict[str, object]:
     board = pd.DataFrame(
         {
-            "rule": ["calm", "jumpy", "never alarm", "always alarm"],
-            "detected": [0.5, 1.0, 0.0, 1.0],
-            "false_alarms_per_100": [0.0, 80.0, 0.0, 100.0],
-            "cost": [30.0, 23.0, 54.0, 28.0],
+            "rule": ["worse", "calm", "jumpy", "never alarm", "always alarm"],
+            "detected": [0.5, 0.5, 1.0, 0.0, 1.0],
+            "false_alarms_per_100": [16.0, 0.0, 80.0, 0.0, 100.0],
+            "cost": [34.0, 30.0, 23.0, 54.0, 28.0],
         }
     )
     return {"board": board, "harmful_window_price": 3.0, "sighted": pd.Series(name="other")}
@@ -324,6 +351,15 @@ def _cost(board: pd.DataFrame, year: dict, *, missed: bool = True, wolf: bool = 
     false_alarms = board["false_alarms_per_100"] / 100 * year["n_quiet"]
     total = (harm if missed else 0 * harm) + (false_alarms if wolf else 0 * false_alarms)
     return str(board.loc[total.idxmin(), "rule"])
+
+
+def _outdone(board: pd.DataFrame) -> str:
+    """Return a rule than which another notices as much, at fewer false alarms; or no name."""
+    for one in board.itertuples():
+        fewer = board["false_alarms_per_100"] < one.false_alarms_per_100
+        if (fewer & (board["detected"] >= one.detected)).any():
+            return str(one.rule)
+    return ""
 
 
 CHEAPEST = Exercise(
@@ -349,6 +385,16 @@ CHEAPEST = Exercise(
             says=both(
                 pt="quem alarma sempre não perde nada, e paga por isso em cada semana quieta.",
                 en="who always alarms misses nothing, and pays for it in each quiet week.",
+            ),
+        ),
+        Mistake(
+            name="outdone",
+            example=lambda before_labels, year: _outdone(before_labels),
+            says=both(
+                pt="outra regra nota tanto quanto essa, com menos alarmes falsos: essa não pode "
+                "ser a mais barata.",
+                en="another rule notices as much as this one, at fewer false alarms: this one "
+                "cannot be the cheapest.",
             ),
         ),
         Mistake(
