@@ -151,3 +151,19 @@ def test_what_the_readme_says_that_the_monitoring_tab_costs_is_what_was_measured
     assert re.findall(r"\d+%", said) == told
     assert {row["stored"] for row in rows} == {"1000000"}
     assert re.search(r"1[.,]000[.,]000", said)
+
+
+@pytest.mark.parametrize(("name", "point"), [("README.md", "."), ("README.pt.md", ",")])
+def test_what_the_readme_says_that_the_loop_came_to_is_what_was_measured(name, point):
+    with (ROOT / "benchmarks/results/loop_year.csv").open(encoding="utf-8") as file:
+        rows = {row["policy"]: row for row in csv.DictReader(file)}
+    head = re.search(r"^.*benchmarks\.loop_year.*$", read(name), flags=re.MULTILINE)
+    assert re.search(r"247[.,]798", head[0]) and {row["n"] for row in rows.values()} == {"247798"}
+    table = read(name)[head.end() :].strip().splitlines()[2:6]
+    for line, policy in zip(table, ("never", "alarm", "monthly", "loop"), strict=True):
+        row = rows[policy]
+        names = ("mae",) if policy == "never" else ("mae", "change", "low", "high")
+        told = [f"{float(row[each]):.2f}".replace("-", "−").replace(".", point) for each in names]
+        cells = [each.strip() for each in line.strip("|").split("|")]
+        assert cells[1:3] == [row["n_trained"], row["n_in_service"]]
+        assert re.findall(r"−?\d+[.,]\d+", " ".join(cells[3:])) == told

@@ -44,6 +44,7 @@ from utils.serving.models import Scorer, deploy, load, log_model
 from utils.serving.splits import split_of
 from utils.serving.traffic import replay
 from utils.store import Store, open_store
+from utils.text import date, tr
 
 NAME = arrivals.MODEL
 SINCE = datetime(2013, 4, 2, tzinfo=UTC)
@@ -79,6 +80,9 @@ def begin(workspace: Workspace, *, every: int = 1, fallback: bool = False) -> No
     """Release the flights model into a workspace that has none, and put it into service.
 
     With ``fallback`` there is a second model beside it, which does not know the departure's delay.
+
+    Raises ``gates.NotPassed`` where the first model saw too few flights to pass its gate, as
+    happens above ``every=9``.
     """
     uri = workspace.tracking_uri
     learned = departures(every=every, months=range(1, 4))
@@ -277,8 +281,9 @@ def looped(
 def weeks_of(store: Store) -> pd.DataFrame:
     """Return what each run did, in the language in force: one row a week.
 
-    Columns: ``week`` (where its window starts), ``state``, ``action``, ``version`` (of a candidate,
-    where it was about one), ``why`` and ``refused``.
+    Columns: ``week`` (where its window starts), ``run`` (the moment), ``state``, ``asked`` (whether
+    an open alert asks for a retraining), ``action``, ``version`` (of a candidate, where it was
+    about one), ``why`` and ``refused``.
     """
     rows = []
     for known in life.runs_of(store, NAME):
@@ -294,7 +299,9 @@ def weeks_of(store: Store) -> pd.DataFrame:
         rows.append(
             {
                 "week": known.window.start,
+                "run": known.window.run,
                 "state": known.state,
+                "asked": "retrain" in done.get("alert", {"asked": ()})["asked"],
                 "action": acts[-1] if acts else decision["action"],
                 "version": last.get("version", ""),
                 "why": read_out(why) if why else "",
@@ -304,18 +311,39 @@ def weeks_of(store: Store) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-_ACTS = (
-    "into the shadow",
-    "look/shadow",
-    "canary begins",
-    "look/canary",
-    "promote",
-    "withdraw",
-    "roll back",
-    "fall back",
-    "return",
-    "declined",
-)
+_ACTS: Mapping[str, Both] = {
+    "into the shadow": both(pt="vai para a sombra", en="into the shadow"),
+    "look/shadow": both(pt="continua na sombra", en="stays in the shadow"),
+    "canary begins": both(pt="começa o canário", en="the canary begins"),
+    "look/canary": both(pt="continua canário", en="stays a canary"),
+    "promote": both(pt="é promovida", en="is promoted"),
+    "withdraw": both(pt="é retirada", en="is withdrawn"),
+    "roll back": both(pt="a anterior volta", en="the one before returns"),
+    "fall back": both(pt="o reserva responde", en="the fallback answers"),
+    "return": both(pt="o campeão volta", en="the champion returns"),
+    "declined": both(pt="recusada por alguém", en="declined by somebody"),
+}
+
+
+def in_words(weeks: pd.DataFrame) -> pd.DataFrame:
+    """Return what each run did as a table to read, in the language in force."""
+    action = [
+        tr(pt="perde no portão", en="loses at the gate")
+        if name.startswith("gate/")
+        else str(_ACTS.get(name, both(pt="nada", en="nothing")))
+        for name in weeks["action"]
+    ]
+    yes, no = tr(pt="sim", en="yes"), tr(pt="não", en="no")
+    columns = {
+        tr(pt="semana de", en="week of"): [date(each) for each in weeks["week"]],
+        tr(pt="fim da execução", en="end of the run"): weeks["state"],
+        tr(pt="pede-se retreinar?", en="retraining asked for?"): weeks["asked"].map(
+            {True: yes, False: no}
+        ),
+        tr(pt="o que se faz", en="what is done"): action,
+        tr(pt="versão", en="version"): weeks["version"],
+    }
+    return pd.DataFrame(columns).reset_index(drop=True)
 
 
 # ------------------------------------------------------------------------------- the cases
@@ -357,6 +385,11 @@ def _with(*incidents: Incident) -> Callable[[pd.DataFrame], pd.DataFrame]:
 
 def _slower(start: datetime, end: datetime) -> Incident:
     return Incident(kind="concept_drift_sudden", start=start, end=end, strength=0.5)
+
+
+def slower_until(traffic: pd.DataFrame, end: datetime) -> pd.DataFrame:
+    """Return flights that take longer than a model learned, from 15 April until a moment."""
+    return _with(_slower(_day(4, 15), end))(traffic)
 
 
 def _poisoned(traffic: pd.DataFrame) -> pd.DataFrame:
