@@ -33,6 +33,9 @@ MEASUREMENT_COLUMNS = (
 )
 """The one table that every monitor returns. Windows are half-open: start <= t < end."""
 
+LINE = ("monitor", "metric", "feature", "group")
+"""What names a line of measurements; the rest of a row is its window, and what was found there."""
+
 PREDICTION_COLUMNS = (
     "prediction_id",
     "event_time",
@@ -249,7 +252,7 @@ def measurements(rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> pd.DataFra
             f"({', '.join(MEASUREMENT_COLUMNS)})"
         )
     table = rows.reindex(columns=list(MEASUREMENT_COLUMNS)).reset_index(drop=True)
-    for name in ("monitor", "metric", "feature", "group"):
+    for name in LINE:
         table[name] = table[name].astype("object").fillna("").astype("str")
     for name in ("window_start", "window_end", "known_as_of"):
         table[name] = pd.to_datetime(table[name], utc=True).astype("datetime64[us, UTC]")

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from tests.course.running import ran
+from tests.course.running import ran_once
 from utils.course import NOTEBOOKS, telling, telling_plots
 from utils.exporters.prometheus import ModelCollector
 from utils.operations import alerting
@@ -14,32 +14,24 @@ from utils.operations.notifications import through_apprise
 from utils.operations.rules import BadRules, judged
 from utils.records import LEDGER_COLUMNS, AlertRule, measurements
 from utils.store import open_store
-from utils.text import using
 
 SOURCE = NOTEBOOKS / "12_alerts_and_dashboards.ipynb"
 START = pd.Timestamp("2024-01-01", tz="UTC")
 WEEK = pd.Timedelta("7D")
 
 
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    """Run the chapter with other parameters: what its titles say is asserted in it."""
-    with pytest.MonkeyPatch.context() as patch, using("en"):
-        patch.setenv("VIGIA_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
-        names = ran(
-            SOURCE,
-            seed=7,
-            per_day=130,
-            window_days=14,
-            false_alarms_per_year=2.0,
-            strength=0.4,
-            patience=2,
-            muted_weeks=10,
-            scenario="unit_change",
-            harmful_window_price=5.0,
-        )
-        yield names
-    plt.close("all")
+other = ran_once(
+    SOURCE,
+    seed=7,
+    per_day=130,
+    window_days=14,
+    false_alarms_per_year=2.0,
+    strength=0.4,
+    patience=2,
+    muted_weeks=10,
+    scenario="unit_change",
+    harmful_window_price=5.0,
+)
 
 
 def lines(**values):

@@ -27,8 +27,8 @@ import pandas as pd
 from utils.monitors.scoreboard import matched, quiet_windows
 from utils.operations import alerting
 from utils.operations.preview import preview
-from utils.operations.rules import LINE, BadRules, judged, read_rules
-from utils.records import AlertRule, measurements, utc_now
+from utils.operations.rules import BadRules, judged, read_rules
+from utils.records import LINE, AlertRule, measurements, utc_now
 from utils.store import Store
 from utils.text import metric_name
 

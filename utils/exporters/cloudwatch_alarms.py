@@ -21,10 +21,9 @@ import pandas as pd
 
 from utils.exporters.cloudwatch import calls, dimensions
 from utils.monitors import windows
-from utils.records import AlertRule, Severity, measurements
+from utils.records import LINE, AlertRule, Severity, measurements
 
 NAMESPACE = "Vigia/Models"
-LINE = ("monitor", "metric", "feature", "group")
 OLDEST = timedelta(days=14)
 NEWEST = timedelta(hours=2)
 LONGEST = timedelta(days=7)

@@ -22,10 +22,10 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from utils.monitors import windows
-from utils.records import AlertRule, VigiaError
+from utils.records import LINE, AlertRule, VigiaError
 from utils.store import Store
 
-LABELS = ("deployment", "monitor", "metric", "feature", "group")
+LABELS = ("deployment", *LINE)
 MOST_LINES = 1_000
 REFRESH_S = 15.0
 

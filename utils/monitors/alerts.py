@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from utils.records import Action, Severity
+from utils.records import LINE, Action, Severity
 from utils.text import date, metric_name, number, tr
 
 QUALITY, DRIFT = "quality", "drift"
@@ -75,7 +75,7 @@ def alerts_of(
         action, reason = _action(row, here, severity=severity)
         found.append(
             Alert(
-                **{name: row[name] for name in ("monitor", "metric", "feature", "group")},
+                **{name: row[name] for name in LINE},
                 window_start=row["window_start"],
                 window_end=row["window_end"],
                 value=float(row["value"]),

@@ -47,7 +47,7 @@ from utils.monitors.thresholds import (
     calibration,
     dependence,
 )
-from utils.records import measurements
+from utils.records import LINE, measurements
 from utils.text import nearest, number, tr
 
 Task = Literal["classification", "regression"]
@@ -303,7 +303,7 @@ class Monitors:
         starts = self.grid.starts(numbers)
         named = {
             name: np.tile([getattr(line, name) for line in self.lines], len(numbers))
-            for name in ("monitor", "metric", "feature", "group")
+            for name in LINE
         }
         return pd.DataFrame(
             named

@@ -18,8 +18,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from utils.operations.rules import LINE, by_line, judged, named
-from utils.records import Action, AlertRule, Event, Severity, VigiaError
+from utils.operations.rules import by_line, judged, named
+from utils.records import LINE, Action, AlertRule, Event, Severity, VigiaError
 from utils.store import Store
 from utils.text import date, metric_name, number, tr
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from utils.monitors import suite, windows
 from utils.operations.loop import Seen
-from utils.records import MEASUREMENT_COLUMNS, VigiaError, measurements
+from utils.records import LINE, MEASUREMENT_COLUMNS, VigiaError, measurements
 
 MEASUREMENTS = "measurements.csv"
 
@@ -116,7 +116,7 @@ class ByNotebook:
         table = measurements(
             pd.read_csv(
                 written,
-                dtype=dict.fromkeys(_TEXTS, "str"),
+                dtype=dict.fromkeys(LINE, "str"),
                 keep_default_na=False,
                 na_values=_MISSING,
             )
@@ -128,6 +128,5 @@ class ByNotebook:
         return table.reset_index(drop=True)
 
 
-_TEXTS = ("monitor", "metric", "feature", "group")
-_MISSING = {name: [""] for name in MEASUREMENT_COLUMNS if name not in _TEXTS}
+_MISSING = {name: [""] for name in MEASUREMENT_COLUMNS if name not in LINE}
 """A group may well be called NA."""

@@ -23,6 +23,7 @@ from utils.monitors.paired import LOSSES
 from utils.operations import remedies
 from utils.operations.canary import Canary
 from utils.operations.decisions import Limits
+from utils.operations.files import read_yaml
 from utils.operations.loop import Plan, Seen
 from utils.operations.monitors import InProcess
 from utils.operations.rules import read_rules
@@ -195,14 +196,7 @@ def _window_of(schedule: Schedule) -> str:
 
 
 def _mapping(path: Path | str) -> Mapping[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadPlan(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadPlan(f"{path}: is no YAML ({' '.join(str(error).split())})") from error
+    found = read_yaml(path, bad=BadPlan)
     if not isinstance(found, Mapping):
         raise BadPlan(f"{path}: must be a mapping of fields, not {type(found).__name__}")
     return found

@@ -14,7 +14,7 @@ import pandas as pd
 
 from utils.monitors.scoreboard import ALWAYS, NEVER, Prices, scoreboard
 from utils.operations.rules import by_line, judged
-from utils.records import AlertRule
+from utils.records import LINE, AlertRule
 from utils.text import date, number, percent, tr
 
 
@@ -52,7 +52,7 @@ def preview(
                 "alerts": sum(_beginnings(part) for _, _, part in by_line(own)),
                 "windows_alarmed": int(by_window.sum()),
                 "windows": len(by_window),
-                "lines": own.groupby(["monitor", "metric", "feature", "group"]).ngroups,
+                "lines": own.groupby(list(LINE)).ngroups,
             }
         )
     counted = pd.DataFrame(rows)

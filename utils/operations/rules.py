@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from utils.monitors import windows
-from utils.records import AlertRule, VigiaError
+from utils.operations.files import read_yaml
+from utils.records import LINE, AlertRule, VigiaError
 from utils.text import nearest
 
-LINE = ("monitor", "metric", "feature", "group")
 FIELDS = {each.name: each for each in dataclasses.fields(AlertRule)}
 _NUMBERS = ("low", "high", "false_alarms_per_year")
 _WHOLE = ("persistence", "minimum")
@@ -42,14 +42,7 @@ def read_rules(path: Path | str) -> tuple[AlertRule, ...]:
     ...     read_rules(path)[0].high
     15.0
     """
-    import yaml
-
-    try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadRules(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadRules(f"{path}: is no YAML ({' '.join(str(error).split())})") from error
+    found = read_yaml(path, bad=BadRules)
     if not isinstance(found, list):
         raise BadRules(f"{path}: must be a list of rules, not {type(found).__name__}")
     rules = tuple(_rule(each, place, path) for place, each in enumerate(found, 1))

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from utils.monitors.suite import Alert
+from utils.records import LINE
 from utils.text import date, metric_name, number, tr
 
-KEYS = ["monitor", "metric", "feature", "group"]
+KEYS = list(LINE)
 """What tells one line of the dashboard from another."""
 
 SHARES = (

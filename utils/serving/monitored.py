@@ -24,7 +24,7 @@ from mlflow.entities import Metric
 
 from utils.monitors.alerts import Alert
 from utils.monitors.infrastructure import sample
-from utils.records import Deployment, measurements
+from utils.records import LINE, Deployment, measurements
 from utils.serving.runs import MEASUREMENTS, write_measurements
 from utils.serving.tracking import experiment_id_of, tracking
 
@@ -136,7 +136,7 @@ def metric_key(row: dict[str, Any]) -> str:
     >>> metric_key({"monitor": "drift", "metric": "psi", "feature": "age (years)", "group": ""})
     'drift/psi/age _years_'
     """
-    parts = [row[name] for name in ("monitor", "metric", "feature", "group") if row[name]]
+    parts = [row[name] for name in LINE if row[name]]
     return "/".join(re.sub(r"[^\w.\- ]", "_", str(part)) for part in parts)[:240]
 
 

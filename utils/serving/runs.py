@@ -55,7 +55,7 @@ from sklearn.model_selection import ParameterSampler
 from utils import plots
 from utils.datasets import files
 from utils.monitors.paired import loss_change, losses
-from utils.records import MEASUREMENT_COLUMNS, VigiaError, measurements
+from utils.records import LINE, MEASUREMENT_COLUMNS, VigiaError, measurements
 from utils.serving.schemas import telling_rows
 from utils.serving.tracking import UnknownRun, quiet, tracking
 from utils.text import LANGUAGES, language, nearest
@@ -166,7 +166,6 @@ def measurements_of(run_id: str, *, tracking_uri: str | None = None) -> pd.DataF
         return _artifact(client, run_id, MEASUREMENTS, read=read_measurements)
 
 
-_TEXTS = ("monitor", "metric", "feature", "group")
 _MOMENTS = ("window_start", "window_end", "known_as_of")
 
 
@@ -182,7 +181,7 @@ def write_measurements(table: pd.DataFrame, path: Path | str) -> None:
 def read_measurements(path: Path | str) -> pd.DataFrame:
     """Return the table in a file of ``write_measurements``: to the last digit, types and all."""
     told = pd.read_csv(path, dtype="str", keep_default_na=False)
-    for name in told.columns.difference(_TEXTS):
+    for name in told.columns.difference(LINE):
         told[name] = told[name].astype("object").mask(told[name] == "")
     for name in _MOMENTS:
         told[name] = pd.to_datetime(told[name], format="ISO8601", utc=True)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sa
 
-from utils.records import MEASUREMENT_COLUMNS, Kind, measurements
+from utils.records import LINE, MEASUREMENT_COLUMNS, Kind, measurements
 from utils.store import tables, values
 from utils.store.engines import Backend
 from utils.store.frames import frame, within
@@ -15,7 +15,7 @@ from utils.store.tables import Service
 
 KINDS: dict[str, Kind] = {
     name: "string"
-    if name in ("monitor", "metric", "feature", "group")
+    if name in LINE
     else "datetime"
     if name in ("window_start", "window_end", "known_as_of")
     else "boolean"
@@ -27,7 +27,6 @@ KINDS: dict[str, Kind] = {
 }
 """How each column of the measurements table is stored."""
 
-LINE = ("monitor", "metric", "feature", "group")
 KEYS = (*LINE, "window_start", "window_end", "known_as_of")
 """What a measurement is of; one of each is kept."""
 
