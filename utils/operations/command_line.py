@@ -77,8 +77,25 @@ def add(commands) -> None:
             en="who is told when nobody answers; repeated, the next in line",
         ),
     )
-    now.add_argument("--runbooks", default="", metavar="URL")
-    now.add_argument("--escalate-after-hours", type=float, default=24.0, metavar="H")
+    now.add_argument(
+        "--runbooks",
+        default="",
+        metavar="URL",
+        help=tr(
+            pt="onde estão as páginas dos runbooks, para o link de cada mensagem",
+            en="where the pages of the runbooks are, for the link in each message",
+        ),
+    )
+    now.add_argument(
+        "--escalate-after-hours",
+        type=float,
+        default=24.0,
+        metavar="H",
+        help=tr(
+            pt="depois de quantas horas sem resposta (%(default)s)",
+            en="after how many hours without an answer (%(default)s)",
+        ),
+    )
     one("list", tr(pt="os alertas abertos", en="the open alerts"))
     taken = one("acknowledge", tr(pt="alguém cuida de um alerta", en="somebody takes an alert"))
     closed = one("resolve", tr(pt="encerra um alerta", en="closes an alert"))
