@@ -98,6 +98,17 @@ def test_monitors_are_fitted_once_for_a_version(seen, monkeypatch):
     assert len(fitted) == 2
 
 
+def test_a_version_of_that_number_with_another_reference_is_another_version(seen):
+    monitor = InProcess(roles=ROLES)
+    first = monitor(seen)
+    other = changed(seen, reference=seen.reference.assign(miles=seen.reference["miles"] + 500))
+    alone = InProcess(roles=ROLES)(other)
+    pd.testing.assert_frame_equal(monitor(other), alone)
+    assert not first["threshold_high"].equals(alone["threshold_high"]) or not first["value"].equals(
+        alone["value"]
+    )
+
+
 def test_silence_before_the_end_of_the_window_is_measured(seen, measured):
     whole = InProcess(roles=ROLES, seed=3)(
         changed(seen, window=Window(start=START, end=START + timedelta(days=14), run=END))

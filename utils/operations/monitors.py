@@ -36,25 +36,32 @@ class InProcess:
     window: str = "7D"
     false_alarms_per_year: float = 4.0
     seed: int = 0
-    _fitted: dict[str, suite.Monitors] = field(default_factory=dict, repr=False)
+    _fitted: dict[str, tuple[pd.DataFrame, suite.Monitors]] = field(
+        default_factory=dict, repr=False
+    )
 
     def __call__(self, seen: Seen) -> pd.DataFrame:
         _need_whole(seen, self.window)
-        if seen.version not in self._fitted:
-            roles = replace(self.roles, features=self.roles.features or seen.features)
-            if roles.known_at_column not in seen.reference:
-                # What the rows of the window know is already no more than the run knows.
-                roles = replace(roles, known_at_column=None)
-            self._fitted[seen.version] = suite.fitted(
-                seen.reference,
-                roles,
-                rng=np.random.default_rng(self.seed),
-                window=self.window,
-                false_alarms_per_year=self.false_alarms_per_year,
-            )
+        known = self._fitted.get(seen.version)
+        # Another registry may have another version of that number.
+        if known is None or not known[0].equals(seen.reference):
+            known = seen.reference, self._fit(seen)
+            self._fitted[seen.version] = known
         window = seen.window
-        monitors = self._fitted[seen.version]
-        return monitors.run(seen.current, known_as_of=window.run, until=window.end).measurements
+        return known[1].run(seen.current, known_as_of=window.run, until=window.end).measurements
+
+    def _fit(self, seen: Seen) -> suite.Monitors:
+        roles = replace(self.roles, features=self.roles.features or seen.features)
+        if roles.known_at_column not in seen.reference:
+            # What the rows of the window know is already no more than the run knows.
+            roles = replace(roles, known_at_column=None)
+        return suite.fitted(
+            seen.reference,
+            roles,
+            rng=np.random.default_rng(self.seed),
+            window=self.window,
+            false_alarms_per_year=self.false_alarms_per_year,
+        )
 
 
 def _need_whole(seen: Seen, window: str) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -83,24 +85,18 @@ def _run(scheduler: Scheduler, chosen: argparse.Namespace, store: Store) -> int:
     if chosen.until is not None:
         return worst
     live = scheduler.live(heard=lambda said: _heard(said, store), poll_s=chosen.poll_seconds)
-    try:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _stop)
-        print(_next(scheduler), flush=True)
-        live.start()
-    except _Stopped:
-        if live.running:
-            live.shutdown(wait=True)
+    asked: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: asked.append(number))
+    print(_next(scheduler), flush=True)
+    # A signal interrupts the main thread anywhere: so the scheduler is not run by that one.
+    running = threading.Thread(target=live.start, name="schedule")
+    running.start()
+    while running.is_alive() and not (asked and live.running):
+        time.sleep(0.1)
+    live.shutdown(wait=True)
+    running.join()
     return 0
-
-
-class _Stopped(BaseException):
-    """A signal asked to stop."""
-
-
-def _stop(number: int, frame: object) -> None:
-    # Nothing of the scheduler's is called here: it may hold its own locks just now.
-    raise _Stopped
 
 
 def _next(scheduler: Scheduler) -> str:
