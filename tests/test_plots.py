@@ -368,7 +368,7 @@ def test_estimates_are_points_with_their_intervals_and_a_gap_where_there_is_none
     np.testing.assert_array_equal(line.get_ydata(), [17, np.nan, 21])
     ends = [path.vertices[:, 1].tolist() for path in ax.collections[0].get_paths()]
     assert (ends[0], ends[-1]) == ([15, 19], [20, 22])
-    assert ax.get_xlabel().splitlines() == ["model year", "upright: interval"]
+    assert ax.get_xlabel().splitlines() == ["model year", "vertical bars: intervals"]
     assert ax.get_ylabel() == "miles"
 
 

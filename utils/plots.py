@@ -699,7 +699,11 @@ def plot_estimates(
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: write(round(value, 10))))
         ax.set_ylabel(textwrap.fill(ylabel, 32))
         _label_ends(ax, ends)
-        _note(ax, [tr(pt="traço vertical: intervalo", en="upright: interval")], before=xlabel)
+        _note(
+            ax,
+            [tr(pt="traços verticais: intervalos", en="vertical bars: intervals")],
+            before=xlabel,
+        )
     return ax
 
 
@@ -815,7 +819,7 @@ def plot_calibration(
             ax,
             [
                 tr(pt="tracejada: o escore se cumpre", en="dashed: the score comes true"),
-                tr(pt="traço vertical: intervalo", en="upright: interval"),
+                tr(pt="traços verticais: intervalos", en="vertical bars: intervals"),
                 tr(pt=f"cerca de {each} linhas por ponto", en=f"about {each} rows a point"),
             ],
             before=tr(pt="escore, média da faixa", en="score, mean of the bin"),
