@@ -160,6 +160,7 @@ def test_what_a_run_did_is_told_in_both_languages():
     weeks = pd.DataFrame(
         {
             "week": pd.to_datetime(["2013-04-01T00:00Z"] * 3),
+            "run": pd.to_datetime(["2013-04-08T12:00Z"] * 3),
             "state": "Completed",
             "asked": [True, False, False],
             "action": ["gate/retrain", "promote", "nothing"],
@@ -170,6 +171,6 @@ def test_what_a_run_did_is_told_in_both_languages():
     for code in LANGUAGES:
         with using(code):
             told[code] = looping.in_words(weeks).to_numpy().tolist()
-    assert [row[3] for row in told["en"]] == ["loses at the gate", "is promoted", "nothing"]
-    assert [row[3] for row in told["pt"]] == ["perde no portão", "é promovida", "nada"]
-    assert [row[2] for row in told["pt"]] == ["sim", "não", "não"]
+    assert [row[4] for row in told["en"]] == ["loses at the gate", "is promoted", "nothing"]
+    assert [row[4] for row in told["pt"]] == ["perde no portão", "é promovida", "nada"]
+    assert [row[3] for row in told["pt"]] == ["sim", "não", "não"]

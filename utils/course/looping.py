@@ -336,6 +336,7 @@ def in_words(weeks: pd.DataFrame) -> pd.DataFrame:
     yes, no = tr(pt="sim", en="yes"), tr(pt="não", en="no")
     columns = {
         tr(pt="semana de", en="week of"): [date(each) for each in weeks["week"]],
+        tr(pt="quando", en="when"): [date(each) for each in weeks["run"]],
         tr(pt="fim da execução", en="end of the run"): weeks["state"],
         tr(pt="pede-se retreinar?", en="retraining asked for?"): weeks["asked"].map(
             {True: yes, False: no}

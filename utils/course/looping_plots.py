@@ -5,10 +5,11 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
 
 from utils.operations.canary import Canary
 from utils.plots import GREY, LOOKS, VERMILLION, style
-from utils.text import tr
+from utils.text import number, tr
 
 
 def plot_looks(paths: Mapping[str, pd.DataFrame], canary: Canary, *, title: str) -> Axes:
@@ -38,6 +39,7 @@ def plot_looks(paths: Mapping[str, pd.DataFrame], canary: Canary, *, title: str)
             )
         ax.axhline(0, color=GREY, linewidth=0.8)
         ax.set_ylim(3.2 * low, 3.2 * high)
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number(round(value, 10))))
         ax.set_xlim(canary.least_blocks - 1, canary.most_blocks + 1)
         ax.set_xlabel(tr(pt="dias do canário", en="days of the canary"))
         ax.set_ylabel(

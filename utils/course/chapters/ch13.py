@@ -98,9 +98,9 @@ OFFSET = Exercise(
 
 
 def _rows() -> pd.DataFrame:
-    """Return ten rows of one day, an hour apart; some labels come late, or never."""
+    """Return ten rows of one day, an hour apart; some labels come late, just in time, or never."""
     made = pd.date_range("2013-04-01T00:00Z", periods=10, freq="1h")
-    late = pd.to_timedelta([1, 1, 2, 30, None, 1, 1, 2, 1, 1], unit="h")
+    late = pd.to_timedelta([10, 1, 2, 30, None, 4, 1, 2, 1, 1], unit="h")
     return pd.DataFrame({"event_time": made, "label_known_at": made + late})
 
 
@@ -151,6 +151,26 @@ RIPE = Exercise(
                 "eles estão lá; naquele momento ninguém os conhecia.",
                 en="you counted labels that come **after** `now`. In a complete record they are "
                 "there; at that moment nobody knew them.",
+            ),
+        ),
+        Mistake(
+            name="known_long_ago",
+            example=lambda: (
+                lambda rows, now, settled_hours: float(
+                    (
+                        rows.loc[
+                            rows["event_time"] < now - pd.Timedelta(hours=settled_hours),
+                            "label_known_at",
+                        ]
+                        <= now - pd.Timedelta(hours=settled_hours)
+                    ).mean()
+                )
+            ),
+            says=both(
+                pt="você exigiu que o rótulo já fosse conhecido `settled_hours` atrás. A espera "
+                "vale para a linha; o rótulo basta ter chegado até `now`.",
+                en="you asked that the label was known `settled_hours` ago. The wait is for the "
+                "row; its label need only have come by `now`.",
             ),
         ),
         Mistake(
@@ -221,6 +241,14 @@ EVIDENCE = Exercise(
             ),
         ),
         Mistake(
+            name="upside_down",
+            example=lambda: lambda d, harm, spread: float(harm / spread**2 * np.sum(harm / 2 - d)),
+            says=both(
+                pt="o sinal está invertido: evidência positiva tem de falar a favor do dano.",
+                en="the sign is upside down: positive evidence must speak for harm.",
+            ),
+        ),
+        Mistake(
             name="not_squared",
             example=lambda: lambda d, harm, spread: float(harm / spread * np.sum(d - harm / 2)),
             says=both(
@@ -255,7 +283,7 @@ def _once(done: dict[str, Any], name: str, do: Callable[[], Any]) -> Any:
 
 
 def _kept(function: Callable) -> list[float]:
-    """Return how often a step was done, what came back, and what a failure left behind."""
+    """Return how often steps were done, what came back and was kept, and what a failure left."""
     done: dict[str, Any] = {}
     calls: list[int] = []
 
@@ -265,8 +293,9 @@ def _kept(function: Callable) -> list[float]:
 
     back = [float(function(done, "train", counts) or 0) for _ in range(2)]
     nothing: list[int] = []
-    for _ in range(2):
-        function(done, "n_alerts", lambda: nothing.append(1) or 0)
+    for name, value in (("n_alerts", 0), ("note", None)):
+        for _ in range(2):
+            function(done, name, lambda value=value: nothing.append(1) or value)
     tries: list[int] = []
 
     def fails_once() -> int:
@@ -275,13 +304,22 @@ def _kept(function: Callable) -> list[float]:
             raise OSError("the disk is full")
         return 5
 
-    later: float = -1.0
+    later, n_raised = -1.0, 0
     for _ in range(2):
         try:
             later = float(function(done, "promote", fails_once) or 0)
         except OSError:
-            continue
-    return [float(len(calls)), *back, float(len(nothing)), float(len(tries)), later]
+            n_raised += 1
+    kept = [float(done.get(name) == value) for name, value in (("train", 7), ("promote", 5))]
+    return [
+        float(len(calls)),
+        *back,
+        float(len(nothing)),
+        float(len(tries)),
+        later,
+        n_raised,
+        *kept,
+    ]
 
 
 def _records_first(done: dict[str, Any], name: str, do: Callable[[], Any]) -> Any:
@@ -289,6 +327,23 @@ def _records_first(done: dict[str, Any], name: str, do: Callable[[], Any]) -> An
         return done[name]
     done[name] = None
     done[name] = do()
+    return done[name]
+
+
+def _marks_done(done: dict[str, Any], name: str, do: Callable[[], Any]) -> Any:
+    if name in done:
+        return done[name]
+    value = do()
+    done[name] = True
+    return value
+
+
+def _swallows(done: dict[str, Any], name: str, do: Callable[[], Any]) -> Any:
+    if name not in done:
+        try:
+            done[name] = do()
+        except Exception:
+            return None
     return done[name]
 
 
@@ -307,10 +362,38 @@ ONCE = Exercise(
             name="does_again",
             example=lambda: lambda done, name, do: do(),
             says=both(
-                pt="o passo foi feito duas vezes. Quem retoma uma execução encontra em `done` o "
-                "que já está feito: não o faça de novo, devolva o que ele tinha devolvido.",
-                en="the step was done twice. Who takes a run up again finds in `done` what is done "
-                "already: do not do it again, return what it had returned.",
+                pt="o passo foi feito duas vezes, e nada ficou anotado em `done`: quem retoma a "
+                "execução não tem como saber que ele já foi feito.",
+                en="the step was done twice, and nothing was written in `done`: who takes the run "
+                "up again cannot know that it was done.",
+            ),
+        ),
+        Mistake(
+            name="eager",
+            example=lambda: lambda done, name, do: done.setdefault(name, do()),
+            says=both(
+                pt="`do()` foi chamado antes de olhar em `done`: o passo se faz de novo, e só o "
+                "resultado novo é jogado fora.",
+                en="`do()` was called before looking into `done`: the step is done again, and only "
+                "its new result is thrown away.",
+            ),
+        ),
+        Mistake(
+            name="marks_done",
+            example=lambda: _marks_done,
+            says=both(
+                pt="você anotou que foi feito, e não o que o passo devolveu: na segunda vez, o "
+                "resultado se perdeu.",
+                en="you wrote down that it was done, and not what the step returned: the second "
+                "time the result is lost.",
+            ),
+        ),
+        Mistake(
+            name="swallows",
+            example=lambda: _swallows,
+            says=both(
+                pt="a exceção de `do()` foi engolida. Quem chama tem de saber que o passo falhou.",
+                en="the exception of `do()` was swallowed. The caller must know that it failed.",
             ),
         ),
         Mistake(
@@ -327,10 +410,10 @@ ONCE = Exercise(
             name="falsy",
             example=lambda: _asks_for_truth,
             says=both(
-                pt="um passo que devolveu 0 foi feito outra vez. “Está feito” é estar em `done`; "
-                "o valor pode ser zero.",
-                en="a step that returned 0 was done again. “Is done” means that it is in `done`; "
-                "its value may be zero.",
+                pt="um passo que devolveu 0 ou `None` foi feito outra vez. “Está feito” é estar em "
+                "`done`, seja qual for o valor.",
+                en="a step that returned 0 or `None` was done again. “Is done” means that it is in "
+                "`done`, whatever its value.",
             ),
         ),
     ],
@@ -417,8 +500,8 @@ QUIZ = [
             ),
             Option(
                 text=both(
-                    pt="Sai: é quem entra que tem de mostrar.",
-                    en="It is withdrawn: it is for the new one to show.",
+                    pt="Sai: cabe ao novo mostrar que não causa dano.",
+                    en="It is withdrawn: it is for the new one to show that it does no harm.",
                 ),
                 why=both(
                     pt="O campeão já serve. Trocar sem saber é pôr o risco em quem usa.",
@@ -445,9 +528,9 @@ QUIZ = [
         name="between",
         asks=both(
             pt="O processo morre depois de registrar a versão nova do modelo e antes de anotar que "
-            "o passo foi feito. O que a próxima execução tem de fazer?",
+            "o passo foi feito. Quando a execução é retomada, o que ela tem de fazer?",
             en="The process dies after it registered the new version of the model, and before it "
-            "wrote down that the step is done. What must the next run do?",
+            "wrote down that the step is done. The run is taken up again: what must it do?",
         ),
         options=[
             Option(
@@ -462,9 +545,9 @@ QUIZ = [
             ),
             Option(
                 text=both(
-                    pt="Achar a versão que esta execução já fez, pelo nome da execução que ela "
+                    pt="Achar a versão que ela mesma já fez, pelo nome da execução que a versão "
                     "carrega.",
-                    en="Find the version that this run made already, by the run's name that it "
+                    en="Find the version that it made already, by the run's name that the version "
                     "carries.",
                 ),
                 why=both(
@@ -511,10 +594,10 @@ QUIZ = [
                     en="Few changes, and none for the worse unseen.",
                 ),
                 why=both(
-                    pt="Cada troca custa trabalho e risco. O ciclo troca quando há o que curar e "
-                    "quando o novo mostra que cura.",
-                    en="Each change costs work and risk. The loop changes where there is something "
-                    "to cure and where the new one shows that it cures it.",
+                    pt="Cada troca custa trabalho e risco. O ciclo só troca quando o novo mostra "
+                    "que cura; e isso leva semanas.",
+                    en="Each change costs work and risk. The loop changes only where the new one "
+                    "shows that it cures; and that takes weeks.",
                 ),
                 right=True,
             ),
