@@ -277,3 +277,22 @@ def test_the_first_mistake_that_fits_is_the_one_named():
     ]
     exercise = Exercise(name="one", right=lambda: 1, mistakes=two, hints=[])
     assert judged(exercise, 2).mistake == "first"
+
+
+def test_an_answer_of_another_type_is_not_a_mistake_that_cannot_be_told_of_it():
+    exercise = Exercise(
+        name="titles",
+        right=lambda: ["a", "b"],
+        mistakes=[
+            Mistake(
+                name="order",
+                example=lambda: ["b", "a"],
+                says=both(pt="fora de ordem", en="out of order"),
+                when=lambda outcome, right: outcome != right and sorted(outcome) == sorted(right),
+            )
+        ],
+        hints=[],
+    )
+    assert judged(exercise, ["b", "a"]).mistake == "order"
+    for other in ([{"id": 1}, {"id": 2}], [None, "a"], 3, object(), pd.Series([1, 2])):
+        assert judged(exercise, other).kind == "wrong"

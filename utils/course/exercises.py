@@ -358,9 +358,16 @@ def _is_untouched(answer: Any) -> bool:
 def _is_mistake(
     exercise: Exercise, mistake: Mistake, outcome: Any, right: Any, given: Mapping[str, Any]
 ) -> bool:
-    if mistake.when is not None and mistake.when(outcome, right):
+    if mistake.when is not None and _holds(mistake.when, outcome, right):
         return True
     return same(outcome, exercise.probe(mistake.example(**given)))
+
+
+def _holds(when: Callable[[Any, Any], bool], outcome: Any, right: Any) -> bool:
+    try:
+        return bool(when(outcome, right))
+    except Exception:  # an answer may be of any type, and then it is not this mistake
+        return False
 
 
 def _not_attempted() -> Verdict:
