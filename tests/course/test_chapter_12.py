@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from scipy.stats import poisson
 
 from tests.course.running import ran_once
-from utils.course import NOTEBOOKS, telling, telling_plots
+from utils.course import NOTEBOOKS, exercises, telling, telling_plots
 from utils.exporters.prometheus import ModelCollector
 from utils.operations import alerting
 from utils.operations.aws_stand_in import state_of
@@ -247,6 +248,78 @@ def test_a_rule_that_cannot_be_read_is_refused_without_a_path():
 def test_a_rule_that_looks_at_nothing_is_refused():
     with pytest.raises(ValueError, match="looks at nothing here"):
         telling.tried("- {name: nulls, metric: nul_rate, high: 1}")
+
+
+def named(name, answer):
+    """Return the mistake that an answer is, or what it is instead."""
+    found = exercises.verdict(f"12.{name}", answer)
+    return found.mistake or found.kind
+
+
+def test_a_bound_in_per_cent_below_or_of_a_budget_is_told_so():
+    rule = "- {name: nulls, metric: null_value_rate, feature: debt_share, persistence: 2, %s}"
+    assert named("rule", rule % "high: 0.03") == "right"
+    assert named("rule", rule % "high: 3") == "per_cent"
+    assert named("rule", rule % "high: 4.5") == "per_cent"
+    assert named("rule", rule % "low: 0.03") == "below"
+    assert named("rule", rule % "false_alarms_per_year: 4") == "budget"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda deliveries: list(deliveries), "deliveries"),
+        (lambda deliveries: list({each["id"]: each for each in deliveries}.values()), "deliveries"),
+        (lambda deliveries: list(dict.fromkeys(each["id"] for each in deliveries)), "ids"),
+        (lambda deliveries: [None for _ in deliveries], "wrong"),
+        (lambda deliveries: 3, "raised"),
+    ],
+)
+def test_what_is_not_a_list_of_titles_is_told_so(answer, said):
+    assert named("once", answer) == said
+
+
+def _in_a_row(outside, m, n):
+    run, fires = 0, []
+    for each in outside:
+        run = run + 1 if each else 0
+        fires.append(run >= m)
+    return fires
+
+
+def _with_n_there(outside, m, n):
+    known, fires = [], []
+    for each in outside:
+        if each is not None:
+            known.append(each)
+        fires.append(each is not None and len(known) >= n and sum(known[-n:]) >= m)
+    return fires
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"), [(_in_a_row, "in_a_row"), (_with_n_there, "after_n"), (all, "raised")]
+)
+def test_windows_in_a_row_and_waiting_for_n_are_told_so(answer, said):
+    assert named("persistent", answer) == said
+
+
+def _budget(most, weeks, chance):
+    return max(b for b in range(500) if poisson.sf(most, b * weeks / 52) <= chance)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (_budget, "right"),
+        (lambda *team: float(_budget(*team)), "right"),
+        (lambda *team: _budget(*team) + 0.3, "not_whole"),
+        (lambda *team: max(_budget(*team), 1), "at_least_one"),
+        (lambda most, weeks, chance: "many", "wrong"),
+        (lambda most, weeks, chance: None if weeks > 50 else 1, "wrong"),
+    ],
+)
+def test_a_budget_is_whole_and_may_be_none_at_all(answer, said):
+    assert named("budget", answer) == said
 
 
 # What receives, and what is read

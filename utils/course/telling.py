@@ -319,6 +319,21 @@ def past() -> tuple[pd.DataFrame, pd.DataFrame]:
     return measurements(rows), ledger
 
 
+def rules_of(text: str) -> tuple[AlertRule, ...]:
+    """Return the rules of a YAML text. Raises ``BadRules`` as ``read_rules`` does, without a path.
+
+    >>> [rule.high for rule in rules_of("- {name: nulls, metric: null_value_rate, high: 0.1}")]
+    [0.1]
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rules.yaml"
+        path.write_text(text, encoding="utf-8")
+        try:
+            return read_rules(path)
+        except BadRules as error:
+            raise BadRules(str(error).replace(str(path), path.name)) from None
+
+
 def tried(text: str) -> dict[str, Any]:
     """Return what the rules of a YAML text would have done in ``past()``.
 
@@ -330,13 +345,7 @@ def tried(text: str) -> dict[str, Any]:
     True
     """
     table, ledger = past()
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "rules.yaml"
-        path.write_text(text, encoding="utf-8")
-        try:
-            rules = read_rules(path)
-        except BadRules as error:
-            raise BadRules(str(error).replace(str(path), path.name)) from None
+    rules = rules_of(text)
     preview(rules, table)
     found = judged(rules, table)
     (caught,) = matched(ledger, found).itertuples()
@@ -399,7 +408,7 @@ def receiver(*codes: int) -> Iterator[Receiver]:
 
 
 @contextmanager
-def local_aws(service: str, *, region: str = "sa-east-1") -> Iterator[Any]:
+def local_aws(service: str, *, region: str = "us-east-1") -> Iterator[Any]:
     """Give boto3's own client of a service, and a server of this machine that stands for AWS.
 
     Nothing stands in it at first, whatever was put into another one of this process before.

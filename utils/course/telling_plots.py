@@ -76,9 +76,9 @@ def plot_listening(windows: pd.DataFrame, *, title: str) -> Axes:
         _months(ax, windows)
         ax.set_xlabel(
             tr(
-                pt="mês de 2024 · vermelho: incidente nocivo · cinza-claro: inofensivo\n"
+                pt="mês de 2024 · laranja: incidente nocivo · cinza-claro: inofensivo\n"
                 "● alguém ouviu · ○ ninguém ouviu",
-                en="month of 2024 · red: harmful incident · light grey: harmless\n"
+                en="month of 2024 · orange: harmful incident · light grey: harmless\n"
                 "● somebody heard · ○ nobody heard",
             )
         )

@@ -8,7 +8,7 @@ from typing import Any
 from scipy.stats import poisson
 
 from utils.course import telling
-from utils.course.exercises import Chapter, Exercise, Mistake, Option, Question, both
+from utils.course.exercises import Chapter, Exercise, Mistake, Option, Question, both, same
 
 # ----------------------------------------------------------------------------------------- m of n
 
@@ -41,6 +41,23 @@ def _unknown_is_within(outside: Sequence[bool | None], m: int, n: int) -> list[b
 
 def _in_a_row(outside: Sequence[bool | None], m: int, n: int) -> list[bool]:
     return _persistent(outside, m, m)
+
+
+def _in_a_row_or_none(outside: Sequence[bool | None], m: int, n: int) -> list[bool]:
+    run, fires = 0, []
+    for each in outside:
+        run = run + 1 if each else 0
+        fires.append(run >= m)
+    return fires
+
+
+def _after_n(outside: Sequence[bool | None], m: int, n: int) -> list[bool]:
+    last, fires = [], []
+    for each in outside:
+        if each is not None:
+            last = [*last, each][-n:]
+        fires.append(each is not None and len(last) == n and sum(last) >= m)
+    return fires
 
 
 def _without_itself(outside: Sequence[bool | None], m: int, n: int) -> list[bool]:
@@ -84,6 +101,17 @@ PERSISTENT = Exercise(
                 "duas ruins.",
                 en="this asks for windows *in a row*. With 2 of 3, a good window in the middle "
                 "does not clear the two bad ones.",
+            ),
+            when=lambda outcome, right: same(outcome, _fires(_in_a_row_or_none)),
+        ),
+        Mistake(
+            name="after_n",
+            example=lambda: _after_n,
+            says=both(
+                pt="você esperou haver n janelas: enquanto houver menos, conte as que houver; se "
+                "`m` delas já estão fora, dispara.",
+                en="you waited for there to be n windows: with fewer so far, count those there "
+                "are; if `m` of them are beyond already, it fires.",
             ),
         ),
         Mistake(
@@ -138,9 +166,16 @@ def _right_rule(**changes: Any) -> str:
 
 
 def _judgement(answer: str) -> dict[str, Any]:
-    """Return what counts of an answer: in time, and how many alerts for nothing: 0, 1 or more."""
+    """Return what counts of an answer: in time, how many alerts for nothing (0, 1 or more), how."""
     outcome = telling.tried(answer)
-    return outcome | {"false_alerts": min(outcome["false_alerts"], 2)}
+    rules = telling.rules_of(answer)
+    bounds = [bound for rule in rules for bound in (rule.low, rule.high) if bound is not None]
+    return outcome | {
+        "false_alerts": min(outcome["false_alerts"], 2),
+        "per_cent": any(abs(bound) > 1 for bound in bounds),
+        "below": any(rule.low is not None and rule.high is None for rule in rules),
+        "budget": any(rule.false_alarms_per_year is not None for rule in rules),
+    }
 
 
 RULE = Exercise(
@@ -148,6 +183,35 @@ RULE = Exercise(
     probe=_judgement,
     right=_right_rule,
     mistakes=[
+        Mistake(
+            name="per_cent",
+            example=lambda: _right_rule(high=3),
+            says=both(
+                pt="a tabela mostra porcentagens, mas os valores medidos são parcelas: 3% é 0.03.",
+                en="the table shows per cents, but the values are shares: 3% is 0.03.",
+            ),
+            when=lambda outcome, right: outcome["per_cent"],
+        ),
+        Mistake(
+            name="below",
+            example=lambda: _right_rule(high=None, low=0.03),
+            says=both(
+                pt="`low` toca *abaixo* do limite; o que se quer aqui é `high`.",
+                en="`low` rings *below* the bound; you want `high` here.",
+            ),
+            when=lambda outcome, right: outcome["below"],
+        ),
+        Mistake(
+            name="budget",
+            example=lambda: _right_rule(high=None, false_alarms_per_year=4),
+            says=both(
+                pt="estas janelas não têm limiar calibrado, e um orçamento não tem com que se "
+                "comparar: dê um limite.",
+                en="these windows have no calibrated threshold, and a budget has nothing to be "
+                "compared with: give a bound.",
+            ),
+            when=lambda outcome, right: outcome["budget"],
+        ),
         Mistake(
             name="one_window",
             example=lambda: _right_rule(persistence=None),
@@ -207,11 +271,12 @@ RULE = Exercise(
 
 # ------------------------------------------------------------------------------------ the budget
 
-_TEAMS = ((2, 8, 0.05), (1, 13, 0.1), (3, 26, 0.05), (1, 4, 0.2))
+_TEAMS = ((2, 8, 0.05), (1, 13, 0.1), (3, 26, 0.05), (1, 4, 0.2), (2, 52, 0.05))
+"""The last one bears no budget at all but 0."""
 
 
-def _budgets(function: Callable) -> list[int]:
-    return [int(function(*team)) for team in _TEAMS]
+def _budgets(function: Callable) -> list[Any]:
+    return [function(*team) for team in _TEAMS]
 
 
 def _largest(most: int, weeks: float, chance: float, *, beyond: int = 0) -> int:
@@ -251,6 +316,24 @@ BUDGET = Exercise(
             says=both(
                 pt="você usou a média do ano inteiro: o trecho tem só `weeks` semanas.",
                 en="you used the mean of the whole year: the stretch has `weeks` weeks alone.",
+            ),
+        ),
+        Mistake(
+            name="not_whole",
+            example=lambda: lambda most, weeks, chance: _largest(most, weeks, chance) + 0.5,
+            says=both(
+                pt="o orçamento é um número inteiro: o maior inteiro que ainda respeita a chance.",
+                en="the budget is a whole number: the largest one that still keeps to the chance.",
+            ),
+            when=lambda outcome, right: any(each != int(each) for each in outcome),
+        ),
+        Mistake(
+            name="at_least_one",
+            example=lambda: lambda *team: max(_largest(*team), 1),
+            says=both(
+                pt="há equipes para as quais nem um alarme falso por ano cabe: a resposta é 0.",
+                en="there are teams for which not even one false alarm a year fits: the answer is "
+                "0.",
             ),
         ),
     ],
@@ -300,6 +383,24 @@ ONCE = Exercise(
     probe=lambda function: [list(function(_deliveries())), list(function([]))],
     right=lambda: _once,
     mistakes=[
+        Mistake(
+            name="deliveries",
+            example=lambda: list,
+            says=both(
+                pt="devolva os títulos, e não as entregas inteiras.",
+                en="return the titles, and not the deliveries.",
+            ),
+            when=lambda outcome, right: any(isinstance(each, dict) for each in outcome[0]),
+        ),
+        Mistake(
+            name="ids",
+            example=lambda: lambda deliveries: list({each["id"]: None for each in deliveries}),
+            says=both(
+                pt="o `id` diz qual entrega é qual, mas o que se devolve são os títulos.",
+                en="the `id` tells which delivery is which, but what is returned are the titles.",
+            ),
+            when=lambda outcome, right: bool(set(outcome[0]) & {id for id, _ in _DELIVERIES}),
+        ),
         Mistake(
             name="by_title",
             example=lambda: lambda deliveries: _titles(deliveries, lambda each: each[1]["title"]),
@@ -364,8 +465,8 @@ ONCE = Exercise(
 )
 
 
-def _same_items(one: Sequence[str], other: Sequence[str]) -> bool:
-    return sorted(one) == sorted(other)
+def _same_items(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    return sorted(map(repr, one)) == sorted(map(repr, other))
 
 
 # --------------------------------------------------------------------------------------- the quiz
