@@ -411,15 +411,15 @@ class _Acting:
         alarmed = self.measured[self.measured["alarm"]]
         performance_alarmed = bool(alarmed["monitor"].isin(_REALISED).any())
         asked = requested | frozenset(known["alert"].body["asked"])
-        learnable = 0
+        learnable, ripe = 0, 1.0
         if "retrain" in asked and stands.candidate is None:
-            learnable = len(self._learnable())
+            learnable, ripe = len(self._learnable()), self._ripe()
         return Facts(
             asked=asked,
             requested=requested,
             broken=held["broken"],
             lying=held["lying"],
-            ripe=self._ripe(),
+            ripe=ripe,
             n_learnable=learnable,
             performance_alarmed=performance_alarmed,
             drift_alarmed=bool(alarmed["monitor"].isin(_DRIFT).any()),

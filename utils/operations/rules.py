@@ -111,7 +111,8 @@ def judged(rules: Sequence[AlertRule], table: pd.DataFrame) -> pd.DataFrame:
     [False, False, True]
     """
     table = table.sort_values([*LINE, "window_start"])
-    parts = [_judged(rule, table) for rule in rules]
+    of_metric = dict(iter(table.groupby("metric", sort=False)))
+    parts = [_judged(rule, of_metric[rule.metric]) for rule in rules if rule.metric in of_metric]
     columns = ["rule", *LINE, "window_start", "window_end", "value", "low", "high"]
     columns += ["known", "outside", "alarm"]
     if not parts:
@@ -120,11 +121,9 @@ def judged(rules: Sequence[AlertRule], table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _judged(rule: AlertRule, table: pd.DataFrame) -> pd.DataFrame:
-    """Return what a rule says of a table that is in order of line and time."""
+    """Return what a rule says of the rows of its metric, which are in order of line and time."""
     length = windows.length(rule.window, argument="window")
-    there = (table["metric"] == rule.metric) & (
-        table["window_end"] - table["window_start"] == length
-    )
+    there = table["window_end"] - table["window_start"] == length
     for name in ("monitor", "feature", "group"):
         if getattr(rule, name):
             there &= table[name] == getattr(rule, name)
