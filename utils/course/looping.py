@@ -34,7 +34,7 @@ from utils.operations.monitors import InProcess
 from utils.operations.remedies import RECALIBRATE, Remedy, recalibrate, reset, retrain
 from utils.operations.rules import read_rules
 from utils.operations.runbooks import RULES
-from utils.operations.schedule import Lease, Schedule, Scheduler
+from utils.operations.schedule import Lease, Schedule, Scheduler, holder_of_this_process
 from utils.operations.steps import read_out
 from utils.records import Incident
 from utils.serving import gates
@@ -233,8 +233,6 @@ def scheduled(
 
     ``changed`` are fields of the plan.
     """
-    from utils.operations.schedule import holder_of_this_process
-
     with open_store(workspace.store_url) as store:
         world = World(
             traffic=traffic,
@@ -250,8 +248,10 @@ def scheduled(
             sleep=lambda seconds: None,
         )
         lease = Lease(store=store, deployment=NAME, holder=holder_of_this_process())
-        yield Scheduler(loop=loop, schedule=WEEKLY, since=SINCE, lease=lease)
-        lease.release()
+        try:
+            yield Scheduler(loop=loop, schedule=WEEKLY, since=SINCE, lease=lease)
+        finally:
+            lease.release()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,8 @@ may act by itself. Lengths of time are ISO 8601 durations (``P14D``). What is no
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -210,30 +211,22 @@ _KINDS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Complaining:
-    """Turns what a dataclass says of its fields into what is wrong with the file."""
-
-    path: Path
-    field: str = ""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, ValueError | TypeError) and not isinstance(error, VigiaError):
-            prefix = f"{self.path}: {self.field}: " if self.field else f"{self.path}: "
-            raise BadPlan(f"{prefix}{error}") from error
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Fields:
     """The fields of a file, each read as what it must be."""
 
     path: Path
     given: Mapping[str, Any]
 
-    def complaining(self, field: str = "") -> _Complaining:
-        return _Complaining(path=self.path, field=field)
+    @contextmanager
+    def complaining(self, field: str = "") -> Iterator[None]:
+        """Turn what a dataclass says of its fields into what is wrong with the file."""
+        try:
+            yield
+        except VigiaError:
+            raise
+        except (ValueError, TypeError) as error:
+            prefix = f"{self.path}: {field}: " if field else f"{self.path}: "
+            raise BadPlan(f"{prefix}{error}") from error
 
     def _bad(self, name: str, rule: str) -> BadPlan:
         return BadPlan(f"{self.path}: {name}={self.given[name]!r}: {rule}")
